@@ -1,0 +1,1 @@
+"""The host verbs: PowerShell that runs on the servers, as text. See docs/verbs.md."""
