@@ -51,5 +51,8 @@ class Secret:
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """A Secret, or a text that becomes one; an error never quotes what was given (`hide_input_in_errors` on the model)."""
         return core_schema.union_schema(
-            [core_schema.is_instance_schema(cls), core_schema.no_info_after_validator_function(cls, core_schema.str_schema(strict=True))]
+            [
+                core_schema.is_instance_schema(cls),
+                core_schema.no_info_after_validator_function(cls, core_schema.str_schema(strict=True)),
+            ]
         )

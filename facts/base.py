@@ -1,0 +1,89 @@
+"""What all our facts share: typed answers, and a sentinel for "could not be read" that nobody can take for "absent"."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, Generic, NoReturn, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pyinfra.api.exceptions import FactProcessError
+from pyinfra.api.facts import FactBase
+from pyinfra.context import host, state
+from typing_extensions import override
+
+from connectors.call import Answer
+
+T = TypeVar("T")
+
+
+class Unread(Enum):
+    """The one value UNREAD: the host did not answer. Its truth is not defined, so `if now:` cannot pass it off as absent."""
+
+    UNREAD = "unread"
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("compare with UNREAD: not read is neither true nor false")
+
+    def to_json(self) -> str:
+        """What `pyinfra ... fact` prints for a host that could not be read."""
+        return self.value
+
+
+UNREAD = Unread.UNREAD
+
+
+class HostAnswer(BaseModel):
+    """Base of the models that check a host's answer at the door: nothing unknown, nothing converted, no value in an error."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class HostFact(FactBase[T | Unread], Generic[T]):
+    """
+    A fact whose command is a `HostCall` or a `Dialogue`. A subclass gives `command(self, ...)` and `parse`.
+
+    pyinfra makes one instance for each read, so `command` may keep its arguments in `self` for `parse`. Arguments may not have the name of one of
+    pyinfra's global arguments (`name`), and never hold a secret: pyinfra prints them.
+    """
+
+    @staticmethod
+    @override
+    def default() -> Unread:
+        return UNREAD
+
+    def parse(self, answer: Answer) -> T:  # noqa: ARG002 - subclasses read it
+        """The answer as a value. ValueError, TypeError and KeyError fail the read of this host alone, their text is shown: no values in it."""
+        raise TypeError(f"{type(self).__name__} does not say how its answer is read")
+
+    @override
+    def process(self, output: list[str]) -> T | Unread:
+        try:
+            return self.parse(Answer.unpack("\n".join(output)))
+        except ValidationError as error:
+            # The texts of pydantic may quote what was sent; places and reasons do not.
+            places = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False))
+            raise FactProcessError(self.name) from ValueError(f"the host's answer has another shape: {places}")
+        except (ValueError, TypeError, KeyError) as error:
+            raise FactProcessError(self.name) from error
+
+
+def read(fact: type[HostFact[T]], **args: Any) -> T | Unread:
+    """
+    Read a fact: the only way in which operations read.
+
+    In prepare a failed read fails the host (exit code 1, in the dry run too). While executing it must not, or the last host ends in a traceback
+    (facts/pyinfra.md 3): the caller refuses instead, see operations/converge.py.
+    """
+    return host.get_fact(fact, **args, _ignore_errors=state.is_executing)
+
+
+def plain(value: Any) -> Any:
+    """A frozen dataclass as JSON for `to_json`: field by field, bytes left out, anything with `to_json` asked for its own."""
+    if hasattr(value, "to_json"):
+        return value.to_json()
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(inner) for inner in value]
+    return value

@@ -1,0 +1,137 @@
+"""
+The rhythm of every operation, once: read, plan, announce, guarded writes, read back.
+
+An operation is what to read, how to compare, what to write, and its documentation. Comparing itself is in plans/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Final, TypeVar
+
+from pyinfra import logger
+from pyinfra.api import Host, StringCommand
+from pyinfra.api.output import format_text
+from pyinfra.context import host, state
+
+from connectors.call import HostCall, Refuse
+from facts.base import UNREAD, Unread
+from model.change import Change, PlanError
+
+T = TypeVar("T")
+ANNOUNCED: Final = "announced"  # keys of pyinfra's free dict of a host
+WRITTEN: Final = "written"
+PLAN: Final = "plan"
+
+
+class ParentMissingError(PlanError):
+    """
+    A plan for a thing in a parent that is not there.
+
+    `parent` is the id of the thing that is missing, `changes` what would be done in it once it exists. The dry run shows them only if an earlier
+    operation of this run announced that parent on this host; else, and while executing, the text refuses.
+    """
+
+    def __init__(self, text: str, parent: str, changes: Sequence[Change] = ()) -> None:
+        super().__init__(text)
+        self.parent, self.changes = parent, tuple(changes)
+
+
+def converge(
+    what: str,
+    *,
+    read: Callable[[], T | Unread],
+    plan: Callable[[T], Sequence[Change]],
+    write: Callable[[T, Sequence[Change]], Sequence[HostCall]],
+    thing: str = "",
+    noop: str = "",
+) -> Generator[StringCommand, None, None]:
+    """
+    Take one thing to its wanted state.
+
+    + what: the thing in the user's words, first in every line: ``authentication of MIM MFASDK/``
+    + read: gives the current state; called again after the writes, which are then compared once more
+    + plan: current state to changes, ``()`` where nothing differs; raises PlanError to refuse this host
+    + write: the guarded calls that make the changes, in order; the first that fails is the last
+    + thing: id of the thing for later operations (``site:mim mfasdk``, lower case): see `announced` and `written`
+    + noop: said where nothing differs (with -v); default ``... is as wanted``
+    """
+    if not state.is_executing and host in state.failed_hosts:
+        return  # an earlier step refused this host in prepare: what follows would plan on sand
+    now = read()
+    if isinstance(now, Unread):
+        # pyinfra has failed this host in prepare, yet while executing it would go on and send the write (facts/pyinfra.md 0.1).
+        if state.is_executing:
+            yield Refuse(f"{what} could not be read, nothing was written")
+        return
+    try:
+        changes = tuple(plan(now))
+    except ParentMissingError as missing:
+        if state.is_executing or not announced(missing.parent):
+            yield from refuse(f"{what}: {missing}")
+            return
+        announce(f"{what} would be created, then:", missing.changes, thing)
+        yield Refuse(f"{what}: {missing}")  # prepare stops here; nothing of this is ever sent
+        return
+    except PlanError as error:
+        yield from refuse(f"{what}: {error}")
+        return
+    if not changes:
+        host.noop(noop or f"{what} is as wanted")
+        return
+    announce(what, changes, thing)
+    # A dry run stops at the first yield, so everything that is shown stands above it.
+    yield from write(now, changes)
+    after = read()
+    if isinstance(after, Unread):
+        yield Refuse(f"{what}: written, but could not be read back; run again")
+        return
+    try:
+        left = tuple(plan(after))
+    except PlanError as error:
+        yield Refuse(f"{what}: written, but read back: {error}")
+        return
+    if left:
+        yield Refuse(f"{what}: written, but read back with " + "; ".join(map(str, left)))
+        return
+    host.connector_data.setdefault(WRITTEN, set()).add(thing)
+
+
+def announced(thing: str, on: Host | None = None) -> bool:
+    """Whether an earlier operation of this run said in prepare that it would make or change this thing, on this host or on `on`."""
+    return thing in (on or host).connector_data.get(ANNOUNCED, set())
+
+
+def written(thing: str, on: Host | None = None) -> bool:
+    """Whether this run has changed the thing, on this host or on `on`."""
+    return thing in (on or host).connector_data.get(WRITTEN, set())
+
+
+def announce(what: str, changes: Sequence[Change], thing: str = "") -> None:
+    """Show what would change, once a run, and record it for drift. Counts always; property by property with --diff or -v."""
+    plan = host.connector_data.setdefault(PLAN, {}).setdefault(host.current_op_hash, {})
+    told, plan[what] = plan.get(what), tuple(changes)
+    if not state.is_executing:
+        host.connector_data.setdefault(ANNOUNCED, set()).add(thing)
+    elif told == plan[what]:
+        return  # shown in prepare; with -y there was no prepare, and it is shown now
+    count = f"{len(changes)} change" + ("" if len(changes) == 1 else "s")
+    lines = [f"{what.removesuffix(':')}: {count}" if not what.endswith("then:") else f"{what} {count}"]
+    if state.config.DIFF or state.print_noop_info:
+        for change in changes:
+            before, after = change.shown()
+            lines.append(f"        {change.property}: {format_text(before, 'red')} -> {format_text(after, 'green')}")
+    # pyinfra's formatter takes a text with this arrow for a headline.
+    host.log("\n".join(lines).replace("-->", "--\u200b>"))
+
+
+def refuse(reason: str) -> Generator[StringCommand, None, None]:
+    """Fail this host alone: a refused command while executing, else (nothing may be yielded in prepare) a logged line and a failed host."""
+    if state.is_executing:
+        yield Refuse(reason)
+        return
+    logger.error("%s%s", host.print_prefix, format_text(reason.replace("-->", "--\u200b>"), "red"))
+    state.fail_hosts({host})  # the last host ends the run with "No hosts remaining!", exit code 1: that is right
+
+
+__all__ = ["UNREAD", "ParentMissingError", "announce", "announced", "converge", "refuse", "written"]
