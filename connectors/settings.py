@@ -1,0 +1,153 @@
+"""
+The host data of `@winrm`, checked: what an inventory may say of how a host is reached. No I/O.
+
+Where it is read from is in winrm.py, the check of whole inventories in model/ and inventories/.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from model.secret import Secret
+
+PASSWORD_VARIABLE: Final = "WINRM_PASSWORD"  # noqa: S105 - the name of an environment variable
+HOST_NAME: Final = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[?[0-9A-Fa-f:]+\]?"
+
+
+class WinrmSettings(BaseModel):
+    """How one host is reached. Field names are the host data keys without ``winrm_``; the README's table is made from this."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+    hostname: Annotated[str, Field(min_length=1)]
+    """name or address to connect to; default: the host's name in the inventory"""
+    port: Annotated[int, Field(ge=1, le=65535)] = 0  # 0 stands for the default of the scheme, see below
+    """TCP port; default 5986, 5985 for http"""
+    scheme: Literal["https", "http"] = "https"
+    """``https``, or ``http`` with message encryption"""
+    transport: Literal["ntlm", "basic", "kerberos", "certificate"] = "ntlm"
+    """how to log on; ``basic`` over https only; ``kerberos`` and ``certificate`` are passed through, not proven yet"""
+    user: str = ""
+    """``DOMAIN\\user`` or ``user@domain``"""
+    password: Secret = Secret("")
+    """its password; better left out and given in the environment variable ``WINRM_PASSWORD`` or at the prompt"""
+    ca: str = ""
+    """file of the certificate authority to trust; default: the system's list"""
+    verify: bool = True
+    """whether the host's certificate is checked"""
+    certificate: str = ""
+    """client certificate (PEM) for transport ``certificate``"""
+    certificate_key: str = ""
+    """its key (PEM)"""
+    connect_timeout: Annotated[int, Field(ge=1, le=300)] = 5
+    """seconds until a silent port is given up"""
+    operation_timeout: Annotated[int, Field(ge=1, le=55)] = 20
+    """seconds that the host may hold one request open; a longer call asks again"""
+    mode: Literal["auto", "warm", "batch"] = "auto"
+    """``warm``: one PowerShell for the whole run; ``batch``: one a call; ``auto``: warm, and batch where warm does not start"""
+    read_only: bool = False
+    """refuse every verb that writes"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _port_of_scheme(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "port" not in data:
+            return data | {"port": 5985 if data.get("scheme") == "http" else 5986}
+        return data
+
+    @field_validator("hostname")
+    @classmethod
+    def _plain_name(cls, value: str) -> str:
+        if "/" in value or "://" in value or " " in value:
+            raise ValueError("expected a host name or an address, without http:// and without a path")
+        return value
+
+    @field_validator("user")
+    @classmethod
+    def _user_form(cls, value: str) -> str:
+        if "/" in value:
+            raise ValueError("expected DOMAIN\\user or user@domain, with a backslash")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> WinrmSettings:
+        if self.scheme == "http" and self.transport == "basic":
+            raise ValueError("basic over http would send the password in clear: use https, or transport ntlm")
+        if self.scheme == "http" and self.transport == "certificate":
+            raise ValueError("a client certificate needs https")
+        if self.transport == "certificate" and not (self.certificate and self.certificate_key):
+            raise ValueError("transport certificate needs winrm_certificate and winrm_certificate_key")
+        return self
+
+    @property
+    def address(self) -> str:
+        """Host and port in messages."""
+        return f"{self.hostname}:{self.port}"
+
+    @property
+    def endpoint(self) -> str:
+        """The WS-Management address."""
+        name = f"[{self.hostname}]" if ":" in self.hostname and not self.hostname.startswith("[") else self.hostname
+        return f"{self.scheme}://{name}:{self.port}/wsman"
+
+
+KEYS: Final = tuple(f"winrm_{name}" for name in WinrmSettings.model_fields)
+
+
+def problems_of(host_name: str, data: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the `winrm_*` keys of one host, a line each, `winrm_port is 0, expected ...`; [] where nothing is. Never quotes a secret."""
+    given = {key.removeprefix("winrm_"): value for key, value in data.items() if key.startswith("winrm_")}
+    try:
+        WinrmSettings.model_validate({"hostname": host_name} | given)
+    except ValidationError as error:
+        return list(dict.fromkeys(_line(e, given) for e in error.errors(include_url=False, include_input=False)))
+    return []
+
+
+def settings_of(
+    host_name: str,
+    data: Mapping[str, Any],
+    *,
+    environment: Mapping[str, str] | None = None,
+    ask: Callable[[str], str] | None = None,
+) -> WinrmSettings:
+    """
+    The settings of a host; a password that is not in the data comes from the environment, else from `ask`.
+
+    Raises ValueError with one line a problem.
+    """
+    if problems := problems_of(host_name, data):
+        raise ValueError("; ".join(problems))
+    given = {key.removeprefix("winrm_"): value for key, value in data.items() if key.startswith("winrm_")}
+    settings = WinrmSettings.model_validate({"hostname": host_name} | given)
+    if settings.password or settings.transport in {"kerberos", "certificate"}:
+        return settings
+    text = (os.environ if environment is None else environment).get(PASSWORD_VARIABLE, "")
+    if not text and settings.user and ask is not None:
+        text = ask(f"Password of {settings.user} on {settings.hostname}: ")
+    if not settings.user or not text:
+        missing = (
+            "winrm_user"
+            if not settings.user
+            else f"winrm_password, {PASSWORD_VARIABLE} in the environment, or a terminal to ask at"
+        )
+        raise ValueError(f"no credential for {settings.transport}: expected {missing}")
+    return settings.model_copy(update={"password": Secret(text)})
+
+
+def _line(error: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+    place = error["loc"][0] if error["loc"] else ""
+    key, reason = f"winrm_{place}", str(error["msg"]).removeprefix("Value error, ")
+    if not place:
+        return reason
+    if error["type"] == "extra_forbidden":
+        return f"{key} is not a setting of @winrm. Known: {', '.join(sorted(KEYS))}"
+    if place == "password":
+        return f"{key} is of type {type(given.get('password')).__name__}, expected a text"
+    return f"{key} is {given.get(place)!r}: {reason[:1].lower()}{reason[1:]}"

@@ -1,0 +1,112 @@
+"""
+Whole files to and from a host, in blocks, verified by SHA-256. It decides blocks and checks; calls are made by whoever hands in `call`.
+
+Read-File and Write-File of docs/verbs.md; the block sizes are facts/winrm.md 6's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import tempfile
+from collections.abc import Callable
+from io import IOBase
+from pathlib import Path
+from typing import Any, Final, TypeAlias, cast
+
+from connectors.call import Answer, HostCall
+from connectors.errors import FailedError
+
+Call: TypeAlias = Callable[[HostCall], Answer]
+PUT_BLOCK: Final = 250_000
+GET_BLOCK: Final = 1_000_000
+LARGEST: Final = 50_000_000
+
+
+def put(call: Call, source: str | IOBase, path: str) -> str:
+    """
+    Make the file `path` of the host hold what `source` holds: swapped in at once, or left as it was. Returns what was done, in words.
+
+    Raises FailedError for a source that cannot be read or is over 50 MB, and what `call` raises.
+    """
+    content = _content(source)
+    if len(content) > LARGEST:
+        raise FailedError(
+            f"{len(content)} bytes are more than WinRM carries well (50 MB): let the host fetch it from a share"
+        )
+    digest = hashlib.sha256(content).hexdigest()
+    now = call(HostCall("Read-File", path=path, count=0)).result
+    if now["kind"] == "folder":
+        raise FailedError(f"{path} is a folder, expected a file name")
+    if now["sha256"] == digest:
+        return "same content, not sent"
+    expected = now["sha256"] or "absent"
+    part = secrets.token_hex(8) if len(content) > PUT_BLOCK else ""
+    done = False
+    for at in range(0, max(len(content), 1), PUT_BLOCK):
+        block = content[at : at + PUT_BLOCK]
+        answer = call(
+            HostCall(
+                "Write-File",
+                blob=block,
+                path=path,
+                expected=expected,
+                sha256=digest,
+                length=len(content),
+                offset=at,
+                part=part,
+            )
+        ).result
+        done = answer["done"]
+    if not done or answer["sha256"] != digest:
+        raise FailedError(f"{path}: written, but the host reads another content back; run again")
+    return f"{len(content)} bytes"
+
+
+def get(call: Call, path: str, target: str | IOBase) -> str:
+    """
+    Copy the file `path` of the host into `target`: a local file is replaced at once when all of it has arrived and its SHA-256 is right.
+
+    Raises FailedError where it is absent or changes meanwhile, and what `call` raises.
+    """
+    first = call(HostCall("Read-File", path=path, offset=0, count=GET_BLOCK))
+    if first.result["kind"] != "file":
+        raise FailedError(f"{path} is {'a folder' if first.result['kind'] == 'folder' else 'not there'}")
+    rest = range(GET_BLOCK, first.result["length"], GET_BLOCK)
+    content = first.blob + b"".join(
+        call(HostCall("Read-File", path=path, offset=at, count=GET_BLOCK)).blob for at in rest
+    )
+    if hashlib.sha256(content).hexdigest() != first.result["sha256"]:
+        raise FailedError(f"{path} changed while it was read; run again")
+    if isinstance(target, str):
+        _replace(Path(target), content)
+    else:
+        cast("Any", target).write(content)
+    return f"{len(content)} bytes"
+
+
+def _content(source: str | IOBase) -> bytes:
+    try:
+        if isinstance(source, str):
+            return Path(source).read_bytes()
+        source.seek(0)
+        data = cast("Any", source).read()
+    except OSError as error:
+        raise FailedError(
+            f"{source if isinstance(source, str) else 'the source'} cannot be read: {error.strerror}"
+        ) from None
+    return data.encode("utf-8") if isinstance(data, str) else bytes(data)
+
+
+def _replace(target: Path, content: bytes) -> None:
+    try:
+        handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            Path(beside).replace(target)
+        finally:
+            Path(beside).unlink(missing_ok=True)
+    except OSError as error:
+        raise FailedError(f"{target} cannot be written here: {error.strerror}") from None
