@@ -15,7 +15,7 @@ from pyinfra.api.output import format_text
 from pyinfra.context import host, state
 
 from connectors.call import HostCall, Refuse
-from facts.base import UNREAD, Unread
+from facts.base import Unread
 from model.change import Change, PlanError
 
 T = TypeVar("T")
@@ -56,13 +56,11 @@ def converge(
     + thing: id of the thing for later operations (``site:mim mfasdk``, lower case): see `announced` and `written`
     + noop: said where nothing differs (with -v); default ``... is as wanted``
     """
-    if not state.is_executing and host in state.failed_hosts:
-        return  # an earlier step refused this host in prepare: what follows would plan on sand
+    if halted():
+        return
     now = read()
     if isinstance(now, Unread):
-        # pyinfra has failed this host in prepare, yet while executing it would go on and send the write (facts/pyinfra.md 0.1).
-        if state.is_executing:
-            yield Refuse(f"{what} could not be read, nothing was written")
+        yield from unread(what)
         return
     try:
         changes = tuple(plan(now))
@@ -125,6 +123,17 @@ def announce(what: str, changes: Sequence[Change], thing: str = "") -> None:
     host.log("\n".join(lines).replace("-->", "--\u200b>"))
 
 
+def halted() -> bool:
+    """Whether an earlier step refused this host in prepare: what follows would plan on sand, and stays silent."""
+    return not state.is_executing and host in state.failed_hosts
+
+
+def unread(what: str) -> Generator[StringCommand, None, None]:
+    """What could not be read is not written. In prepare pyinfra has failed this host already; while executing it would go on (facts/pyinfra.md 0.1)."""
+    if state.is_executing:
+        yield Refuse(f"{what} could not be read, nothing was written")
+
+
 def refuse(reason: str) -> Generator[StringCommand, None, None]:
     """Fail this host alone: a refused command while executing, else (nothing may be yielded in prepare) a logged line and a failed host."""
     if state.is_executing:
@@ -132,6 +141,3 @@ def refuse(reason: str) -> Generator[StringCommand, None, None]:
         return
     logger.error("%s%s", host.print_prefix, format_text(reason.replace("-->", "--\u200b>"), "red"))
     state.fail_hosts({host})  # the last host ends the run with "No hosts remaining!", exit code 1: that is right
-
-
-__all__ = ["UNREAD", "ParentMissingError", "announce", "announced", "converge", "refuse", "written"]
