@@ -1,0 +1,152 @@
+"""
+IIS bindings as text and as values: parsing, formatting, which http.sys record answers for one. Thumbprints too.
+
+Pure. What must change about a site's bindings is in iis_site.py.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from model.iis import CENTRAL_STORE, SNI, Binding, SslRecord
+
+ANY: Final = "*"  # any IPv4 address; http.sys writes 0.0.0.0
+LARGEST_PORT: Final = 65535
+THUMBPRINT_DIGITS: Final = 40
+_LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+_HOST_LENGTH: Final = 253
+# What the certificate dialog and mails put between the digits: white space, colons, dashes, marks without width (U+200E first of all).
+_THUMBPRINT_NOISE: Final = re.compile(r"[\s:\-\u00ad\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """
+    Where an http or https binding listens, in one spelling: equal endpoints are equal values.
+
+    `address` is `*` or an address without brackets, IPv6 in its short form; `host` is lower-case punycode, "" for any.
+    """
+
+    address: str
+    port: int
+    host: str = ""
+
+    def __str__(self) -> str:
+        return f"{bracketed(self.address)}:{self.port}:{self.host}"
+
+
+def endpoint(address: str, port: int, host: str) -> Endpoint:
+    """An endpoint from its parts as a user writes them. Raises ValueError that names the bad part."""
+    if not 1 <= port <= LARGEST_PORT:
+        raise ValueError(f"port is {port}, expected 1 to {LARGEST_PORT}")
+    return Endpoint(canonical_address(address), port, canonical_host(host))
+
+
+def parse(information: str) -> Endpoint:
+    """
+    An endpoint from `address:port:host` as IIS stores it.
+
+    Read from the right, since an IPv6 address holds colons. An empty address, `0.0.0.0` and `*` are the same; a host `*` is none (facts/iis.md 3 i).
+    Raises ValueError that quotes the text.
+    """
+    rest, separator, host = information.rpartition(":")
+    address, second, port = rest.rpartition(":")
+    if not separator or not second or not (port.isascii() and port.isdigit()):
+        raise ValueError(f"{information!r} is not address:port:host")
+    try:
+        return endpoint(address, int(port), host)
+    except ValueError as error:
+        raise ValueError(f"{information!r}: {error}") from None
+
+
+def parsed(binding: Binding) -> Endpoint | None:
+    """The endpoint of a stored binding; None where its protocol has another form or the text cannot be read: it equals nothing then."""
+    if binding.protocol.casefold() not in {"http", "https"}:
+        return None
+    try:
+        return parse(binding.information)
+    except ValueError:
+        return None
+
+
+def canonical_address(text: str) -> str:
+    """`*` for any IPv4, else the address in its short form without brackets. Raises ValueError."""
+    bare = text.strip()
+    if bare in {"", ANY, "0.0.0.0"}:  # noqa: S104 - compared, nothing listens here
+        return ANY
+    in_brackets = bare.startswith("[") and bare.endswith("]")
+    try:
+        address = ipaddress.ip_address(bare[1:-1] if in_brackets else bare)
+    except ValueError:
+        raise ValueError(f"{text!r} is not *, an IPv4 or an IPv6 address") from None
+    if (address.version == 4 and in_brackets) or "%" in str(address):  # noqa: PLR2004 - IPv4
+        raise ValueError(f"{text!r} is not *, an IPv4 or an IPv6 address")
+    return ANY if str(address) == "0.0.0.0" else str(address)  # noqa: S104 - compared, nothing listens here
+
+
+def bracketed(address: str) -> str:
+    """An address as a binding and as http.sys write it: IPv6 in brackets."""
+    return f"[{address}]" if ":" in address else address
+
+
+def canonical_host(text: str) -> str:
+    """
+    A host name in lower-case punycode, "" for none or `*`. A first label `*` is kept: IIS 10 takes `*.contoso.com`.
+
+    Raises ValueError where it is not a host name.
+    """
+    bare = text.strip().rstrip(".") if text.strip() != "." else "."
+    if bare in {"", ANY}:
+        return ""
+    wildcard, name = ("*.", bare[2:]) if bare.startswith("*.") else ("", bare)
+    try:
+        ascii_name = name.lower() if name.isascii() else name.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        raise ValueError(f"{text!r} is not a host name") from None
+    if len(ascii_name) > _HOST_LENGTH or not all(_LABEL.fullmatch(label) for label in ascii_name.split(".")):
+        raise ValueError(f"{text!r} is not a host name")
+    return wildcard + ascii_name
+
+
+def record_name(place: Endpoint, ssl_flags: int) -> tuple[str, str]:
+    """Kind and endpoint of the http.sys record that answers for a binding (facts/iis.md 3 n and 4); compare with `record_key`."""
+    if ssl_flags & CENTRAL_STORE:
+        return "ccs", str(place.port)
+    if ssl_flags & SNI:
+        return "sni", f"{place.host}:{place.port}"
+    address = "0.0.0.0" if place.address == ANY else bracketed(place.address)  # noqa: S104 - a name, nothing listens here
+    return "ip", f"{address}:{place.port}"
+
+
+def record_key(record: SslRecord) -> tuple[str, str]:
+    """Kind and endpoint of a record in the spelling of `record_name`."""
+    name = record.endpoint.casefold()
+    if record.kind == "ip" and ":" in name:
+        address, _, port = name.rpartition(":")
+        try:
+            shown = canonical_address(address)
+        except ValueError:
+            return record.kind, name
+        return record.kind, f"{'0.0.0.0' if shown == ANY else bracketed(shown)}:{port}"  # noqa: S104 - a name, nothing listens here
+    if record.kind == "sni":
+        host, _, port = name.rpartition(":")
+        try:
+            return record.kind, f"{canonical_host(host)}:{port}"
+        except ValueError:
+            return record.kind, name
+    return record.kind, name
+
+
+def canonical_thumbprint(text: str) -> str:
+    """
+    A SHA-1 thumbprint as 40 upper-case hex digits; blanks, colons and the invisible U+200E that the certificate dialog copies are dropped.
+
+    Raises ValueError that says what is left over.
+    """
+    digits = _THUMBPRINT_NOISE.sub("", text).upper()
+    if len(digits) != THUMBPRINT_DIGITS or not re.fullmatch(r"[0-9A-F]*", digits):
+        raise ValueError(f"thumbprint {text!r} is not {THUMBPRINT_DIGITS} hex digits ({len(digits)} characters)")
+    return digits
