@@ -1,0 +1,503 @@
+# What every verb stands on: JSON in and out, errors as data, binding of arguments, and the loop that reads requests and writes answers.
+# No verb but Test-Echo lives here. The other files only define functions and stand before this one in the script; this one runs when it is reached.
+# The bootstrap calls the script with five arguments (no param block, since that would have to be the first statement of the whole script):
+# reader of standard input, standard output as a stream, token, mode ("write" or "read"), SHA-256 of the script.
+# The wire and the error kinds are docs/verbs.md. What verbs may use of here:
+#   New-Refusal        an exception to throw, with kind, where and why; anything else that is thrown is classified by type and HResult
+#   $script:Secrets    name -> text, of this request alone; $script:Blob: the bytes that go beside the answer
+#   arguments          objects are OrderedDictionary (case-sensitive), arrays object[], integers int or long, strings, bool, $null
+#   a verb's answer    the one hashtable or ordered dictionary that it writes; strings, bool, integers, $null, dictionaries and lists in it
+
+Set-StrictMode -Version 2.0
+$ErrorActionPreference = 'Stop'
+Add-Type -AssemblyName System.Runtime.Serialization
+
+$script:Verbs = 'Test-Echo Read-File Write-File Copy-File New-Folder Get-HostInfo Get-ServiceState Set-ServiceState Get-InstalledProduct Get-Certificate Get-IisConfig Edit-IisConfig Get-IisState Set-IisState Get-SslBinding Set-SslBinding Search-Directory Edit-Directory'.Split(' ')
+$script:Bindings = @{}
+$script:Secrets = $null
+$script:Blob = $null
+$script:Culture = [System.Globalization.CultureInfo]::CurrentCulture.Name
+$script:Invariant = [System.Globalization.CultureInfo]::InvariantCulture
+# The letters of these are looked for by code point, in every culture.
+$script:NotPlain = New-Object -TypeName System.Text.RegularExpressions.Regex -ArgumentList '[^ -~]+', 'CultureInvariant'
+$script:WordStart = New-Object -TypeName System.Text.RegularExpressions.Regex -ArgumentList '(?<=[a-z0-9])[A-Z]', 'CultureInvariant'
+
+function New-Refusal {
+    <#
+    .SYNOPSIS
+        Makes the exception that a verb throws when it knows what is wrong.
+    .OUTPUTS
+        System.Exception that Get-ErrorRecord turns into an error of docs/verbs.md.
+    .EXAMPLE
+        throw New-Refusal -Kind 'conflict' -Where $Path -Why "content is $now, expected $Expected"
+    #>
+    [CmdletBinding()]
+    param(
+        # missing, conflict, locked, invalid, denied, busy, not-installed, ambiguous, timeout or unknown.
+        [Parameter(Mandatory = $true)] [string] $Kind,
+        # The thing, by the name that was given.
+        [Parameter(Mandatory = $true)] [AllowEmptyString()] [string] $Where,
+        # Our own words: what was found, what was expected. Never a secret.
+        [Parameter(Mandatory = $true)] [string] $Why,
+        # HResult of what lies below, signed or unsigned, or $null.
+        [object] $HResult = $null,
+        # LDAP result code, and the leading hex of the server's text as a number; $null where there is none.
+        [object] $Ldap = $null,
+        [object] $Win32 = $null
+    )
+    $refusal = New-Object -TypeName System.InvalidOperationException -ArgumentList $Why
+    $refusal.Data['refusal'] = $Kind
+    $refusal.Data['where'] = $Where
+    $refusal.Data['hresult'] = $HResult
+    $refusal.Data['ldap'] = $Ldap
+    $refusal.Data['win32'] = $Win32
+    $refusal
+}
+
+function ConvertTo-Unsigned {
+    <#
+    .SYNOPSIS
+        Gives an HResult as the unsigned 32-bit number that the wire carries; $null stays $null.
+    #>
+    [CmdletBinding()]
+    param([object] $HResult)
+    if ($null -eq $HResult) { return $null }
+    [long]$HResult -band 4294967295
+}
+
+function Get-ErrorRecord {
+    <#
+    .SYNOPSIS
+        Turns what a verb threw into the error of docs/verbs.md.
+    .DESCRIPTION
+        A refusal of ours anywhere in the chain of inner exceptions wins. Else the innermost exception that is known by type or HResult decides.
+        No message of Windows is read or passed on: they are translated, and they may quote an argument.
+    .OUTPUTS
+        Ordered dictionary: kind, what, where, why, hresult, and ldap, win32 where they are known.
+    .EXAMPLE
+        try { Read-File -Path 'C:\x' } catch { Get-ErrorRecord -Thrown $_.Exception -What 'Read-File' -Where 'C:\x' }
+    #>
+    [CmdletBinding()]
+    param(
+        [Parameter(Mandatory = $true)] [System.Exception] $Thrown,
+        [Parameter(Mandatory = $true)] [string] $What,
+        # Stands where a refusal names nothing itself.
+        [Parameter(Mandatory = $true)] [AllowEmptyString()] [string] $Where
+    )
+    $chain = @()
+    for ($at = $Thrown; $null -ne $at; $at = $at.InnerException) { $chain = @(, $at) + $chain }
+    foreach ($one in $chain) {
+        if (-not $one.Data.Contains('refusal')) { continue }
+        $answer = [ordered]@{ kind = $one.Data['refusal']; what = $What; where = $one.Data['where']; why = $one.Message; hresult = (ConvertTo-Unsigned -HResult $one.Data['hresult']) }
+        foreach ($code in 'ldap', 'win32') { if ($null -ne $one.Data[$code]) { $answer[$code] = [long]$one.Data[$code] } }
+        return $answer
+    }
+    foreach ($one in $chain) {
+        $code = ConvertTo-Unsigned -HResult $one.HResult
+        $kind, $why = $null, $null
+        # Win32 codes come as 0x8007xxxx from .NET, and bare in a Win32Exception.
+        if ($one -is [System.ComponentModel.Win32Exception]) { $code = 2147942400 + ($one.NativeErrorCode -band 65535) }
+        switch ($code) {
+            2147942405 { $kind, $why = 'denied', 'the host does not let this account do it (5, access denied)' }
+            2147942432 { $kind, $why = 'locked', 'another process has it open (32, sharing violation)' }
+            2147942433 { $kind, $why = 'locked', 'another process has locked a part of it (33, lock violation)' }
+            2147943575 { $kind, $why = 'locked', 'it could not be replaced while another process has it open (1175)' }
+            2147942402 { $kind, $why = 'missing', 'it does not exist (2, file not found)' }
+            2147942403 { $kind, $why = 'missing', 'its folder or drive does not exist (3, path not found)' }
+            2147942421 { $kind, $why = 'missing', 'the drive is not ready (21)' }
+            2147942453 { $kind, $why = 'missing', 'the network path was not found (53)' }
+            2147942467 { $kind, $why = 'missing', 'the share was not found (67)' }
+            2147942448 { $kind, $why = 'conflict', 'a thing of that name exists already (80, file exists)' }
+            2147942583 { $kind, $why = 'conflict', 'a thing of that name exists already (183, already exists)' }
+            2147942512 { $kind, $why = 'unknown', 'the disk is full (112)' }
+            2147942519 { $kind, $why = 'invalid', 'the name is not valid (123, or too long for this PowerShell)' }
+            2147942606 { $kind, $why = 'invalid', 'the name is too long (206)' }
+        }
+        if ($null -eq $kind) {
+            if ($one -is [System.UnauthorizedAccessException] -or $one -is [System.Security.SecurityException]) { $kind, $why = 'denied', 'the host does not let this account do it' }
+            elseif ($one -is [System.IO.PathTooLongException]) { $kind, $why = 'invalid', 'the path is too long for the PowerShell of this host' }
+            elseif ($one -is [System.OutOfMemoryException]) { $kind, $why = 'unknown', 'the host ran out of memory (MaxMemoryPerShellMB of WinRM?)' }
+        }
+        if ($null -ne $kind) { return [ordered]@{ kind = $kind; what = $What; where = $Where; why = $why; hresult = $code } }
+    }
+    # The type tells whoever reads it more than a translated message would.
+    $root = $chain[0]
+    $line = if ($root -is [System.Management.Automation.RuntimeException] -and $null -ne $root.ErrorRecord) { ' at line {0} of the script' -f $root.ErrorRecord.InvocationInfo.ScriptLineNumber } else { '' }
+    $code = ConvertTo-Unsigned -HResult $root.HResult
+    $why = [string]::Format($script:Invariant, 'failed with {0} (0x{1:X8}){2}', $root.GetType().FullName, $code, $line)
+    [ordered]@{ kind = 'unknown'; what = $What; where = $Where; why = $why; hresult = $code }
+}
+
+function ConvertFrom-JsonBytes {
+    <#
+    .SYNOPSIS
+        Reads JSON (UTF-8) into dictionaries, arrays, strings, integers, bool and $null.
+    .DESCRIPTION
+        JsonReaderWriterFactory is the one reader that Windows PowerShell 5.1 and PowerShell 7 share and that no log sees (facts/winrm.md 5).
+        It gives XML, with the JSON type in an attribute and odd keys in an attribute `item`. Throws for anything but whole JSON and for fractions.
+    .OUTPUTS
+        The value; an array stays one object.
+    #>
+    [CmdletBinding()]
+    param([Parameter(Mandatory = $true)] [byte[]] $Json)
+    $xml = [System.Runtime.Serialization.Json.JsonReaderWriterFactory]::CreateJsonReader($Json, [System.Xml.XmlDictionaryReaderQuotas]::Max)
+    try {
+        # One frame for each open object or array: where finished values go.
+        $open = New-Object -TypeName System.Collections.Stack
+        $top = New-Object -TypeName System.Collections.ArrayList
+        $into = $top
+        $name = ''
+        $null = $xml.Read()
+        while (-not $xml.EOF) {
+            $node = $xml.NodeType
+            if ($node -eq [System.Xml.XmlNodeType]::Element) {
+                if ($into -is [System.Collections.IDictionary]) {
+                    $name = if ($xml.NamespaceURI -ceq 'item') { $xml.GetAttribute('item') } else { $xml.LocalName }
+                }
+                $kind = $xml.GetAttribute('type')
+                if ($kind -ceq 'object' -or $kind -ceq 'array') {
+                    $open.Push(@($into, $name))
+                    $into = if ($kind -ceq 'object') { New-Object -TypeName System.Collections.Specialized.OrderedDictionary } else { , (New-Object -TypeName System.Collections.ArrayList) }
+                    if (-not $xml.IsEmptyElement) { $null = $xml.Read(); continue }
+                    $null = $xml.Read()
+                }
+                else {
+                    $text = $xml.ReadElementContentAsString()
+                    $value = $text
+                    if ($kind -ceq 'number') {
+                        $value = [long]::Parse($text, [System.Globalization.NumberStyles]::AllowLeadingSign, $script:Invariant)
+                        if ($value -ge -2147483648 -and $value -le 2147483647) { $value = [int]$value }
+                    }
+                    elseif ($kind -ceq 'boolean') { $value = $text.Trim() -ceq 'true' }
+                    elseif ($kind -ceq 'null') { $value = $null }
+                    if ($into -is [System.Collections.IDictionary]) { $into.Add($name, $value) } else { $null = $into.Add($value) }
+                    continue
+                }
+            }
+            elseif ($node -eq [System.Xml.XmlNodeType]::EndElement) { $null = $xml.Read() }
+            else { $null = $xml.Read(); continue }
+            # An object or array is complete.
+            $value = if ($into -is [System.Collections.ArrayList]) { , $into.ToArray() } else { $into }
+            $into, $name = $open.Pop()
+            if ($into -is [System.Collections.IDictionary]) { $into.Add($name, $value) } else { $null = $into.Add($value) }
+        }
+    }
+    finally { $xml.Close() }
+    if ($open.Count -ne 0 -or $top.Count -ne 1) { throw New-Refusal -Kind 'invalid' -Where 'json' -Why 'the JSON is not one whole value' }
+    , $top[0]
+}
+
+function Add-JsonText {
+    <#
+    .SYNOPSIS
+        Appends a string as a JSON string in ASCII, each UTF-16 unit outside it as \uXXXX: a lone surrogate comes through.
+    #>
+    [CmdletBinding()]
+    param([System.Text.StringBuilder] $To, [string] $Text)
+    $plain = $Text.Replace('\', '\\').Replace('"', '\"')
+    $null = $To.Append('"')
+    $from = 0
+    $found = $script:NotPlain.Matches($plain)
+    if ($found.Count -gt 5000) {
+        # So many short runs are slower one by one than everything escaped at once. From the text itself: `\u005c` must not be doubled.
+        $plain = $Text
+        $runs = @(, @(0, $Text.Length))
+    }
+    else { $runs = @(foreach ($match in $found) { , @($match.Index, $match.Length) }) }
+    foreach ($run in $runs) {
+        $null = $To.Append($plain, $from, $run[0] - $from)
+        $bytes = New-Object -TypeName 'byte[]' -ArgumentList (2 * $run[1])
+        # Not by an Encoding, which would replace a lone surrogate.
+        [System.Buffer]::BlockCopy($plain.ToCharArray($run[0], $run[1]), 0, $bytes, 0, $bytes.Length)
+        $null = $To.Append([System.Text.RegularExpressions.Regex]::Replace([System.BitConverter]::ToString($bytes), '(..)-(..)-?', '\u$2$1'))
+        $from = $run[0] + $run[1]
+    }
+    $null = $To.Append($plain, $from, $plain.Length - $from).Append('"')
+}
+
+function Add-Json {
+    <#
+    .SYNOPSIS
+        Appends a value as JSON. Anything but dictionaries, lists, strings, integers, bool and $null is an error: nothing is turned into text.
+    .EXAMPLE
+        Add-Json -To $builder -Value @{ ok = $true }
+    #>
+    [CmdletBinding()]
+    param([System.Text.StringBuilder] $To, [object] $Value)
+    if ($null -eq $Value) { $null = $To.Append('null') }
+    elseif ($Value -is [string]) { Add-JsonText -To $To -Text $Value }
+    elseif ($Value -is [bool]) { $null = $To.Append($(if ($Value) { 'true' } else { 'false' })) }
+    elseif ($Value -is [int] -or $Value -is [long] -or $Value -is [uint32] -or $Value -is [byte]) { $null = $To.Append(([long]$Value).ToString($script:Invariant)) }
+    elseif ($Value -is [System.Collections.IDictionary]) {
+        $separator = '{'
+        foreach ($entry in $Value.GetEnumerator()) {
+            $null = $To.Append($separator)
+            Add-JsonText -To $To -Text ([string]$entry.Key)
+            $null = $To.Append(':')
+            Add-Json -To $To -Value $entry.Value
+            $separator = ','
+        }
+        $null = $To.Append($(if ($separator -ceq '{') { '{}' } else { '}' }))
+    }
+    elseif ($Value -is [System.Collections.IList]) {
+        $separator = '['
+        foreach ($item in $Value) {
+            $null = $To.Append($separator)
+            Add-Json -To $To -Value $item
+            $separator = ','
+        }
+        $null = $To.Append($(if ($separator -ceq '[') { '[]' } else { ']' }))
+    }
+    else { throw New-Refusal -Kind 'unknown' -Where 'result' -Why "the answer holds a $($Value.GetType().FullName), which is not sent" }
+}
+
+function Get-Binding {
+    <#
+    .SYNOPSIS
+        Gives the parameters of a verb by their names on the wire.
+    .OUTPUTS
+        Ordered dictionary: `size_limit` -> @{ name = 'SizeLimit'; type = [type]; mandatory = bool }
+    #>
+    [CmdletBinding()]
+    param([Parameter(Mandatory = $true)] [string] $Verb)
+    if (-not $script:Bindings.ContainsKey($Verb)) {
+        $command = $ExecutionContext.InvokeCommand.GetCommand($Verb, [System.Management.Automation.CommandTypes]::Function)
+        $binding = New-Object -TypeName System.Collections.Specialized.OrderedDictionary
+        # Read from the text, since .Parameters has the common ones (-Verbose ...) too, which nobody may give.
+        $block = $command.ScriptBlock.Ast.Body.ParamBlock
+        if ($null -ne $block) {
+            foreach ($one in $block.Parameters) {
+                $name = $one.Name.VariablePath.UserPath
+                $known = $command.Parameters[$name]
+                $mandatory = $false
+                foreach ($attribute in $known.Attributes) {
+                    if ($attribute -is [System.Management.Automation.ParameterAttribute] -and $attribute.Mandatory) { $mandatory = $true }
+                }
+                $wire = $script:WordStart.Replace($name, '_$0').ToLowerInvariant()
+                $binding[$wire] = @{ name = $name; type = $known.ParameterType; mandatory = $mandatory }
+            }
+        }
+        $script:Bindings[$Verb] = $binding
+    }
+    # The comma keeps a dictionary one object.
+    , $script:Bindings[$Verb]
+}
+
+function Test-Kind {
+    <#
+    .SYNOPSIS
+        Tells whether a value of JSON is of the kind that a parameter takes. PowerShell itself would turn a list into text and text into a number.
+    #>
+    [CmdletBinding()]
+    param([object] $Value, [Parameter(Mandatory = $true)] [System.Type] $Type)
+    if ($Type -eq [string]) { return ($Value -is [string]) }
+    if ($Type -eq [bool]) { return ($Value -is [bool]) }
+    if ($Type -eq [int]) { return ($Value -is [int]) }
+    if ($Type -eq [long]) { return ($Value -is [int] -or $Value -is [long]) }
+    if ($Type.IsArray) { return ($Value -is [object[]]) }
+    if ([System.Collections.IDictionary].IsAssignableFrom($Type)) { return ($null -eq $Value -or $Value -is [System.Collections.IDictionary]) }
+    $true
+}
+
+function Invoke-Verb {
+    <#
+    .SYNOPSIS
+        Runs one verb of the table with the arguments of a request.
+    .DESCRIPTION
+        Whatever the verb, or something below it, writes to any stream is captured: only the dictionary that it answers goes further.
+    .OUTPUTS
+        Ordered dictionary: ok, and result or error.
+    #>
+    [CmdletBinding()]
+    param([object] $Verb, [object] $Arguments, [byte[]] $Bytes, [string] $Mode)
+    $what = if ($Verb -is [string]) { $Verb } else { '' }
+    $where = ''
+    try {
+        if ($what -cnotin $script:Verbs) { throw New-Refusal -Kind 'invalid' -Where 'verb' -Why "there is no verb of that name" }
+        if ($Arguments -isnot [System.Collections.IDictionary]) { throw New-Refusal -Kind 'invalid' -Where 'args' -Why 'args is not an object' }
+        $binding = Get-Binding -Verb $what
+        $bound = @{}
+        foreach ($name in $Arguments.Keys) {
+            $value = $Arguments[[object]$name]
+            if (-not $binding.Contains($name) -or $name -ceq 'bytes') { throw New-Refusal -Kind 'invalid' -Where $name -Why "$what has no argument of that name" }
+            $parameter = $binding[$name]
+            if (-not (Test-Kind -Value $value -Type $parameter.type)) {
+                throw New-Refusal -Kind 'invalid' -Where $name -Why ('{0} takes a value of type {1} here, not {2}' -f $what, $parameter.type.Name, $(if ($null -eq $value) { 'null' } else { $value.GetType().Name }))
+            }
+            if ($where -ceq '' -and $value -is [string]) { $where = $value }
+            $bound[$parameter.name] = $value
+        }
+        foreach ($name in $binding.Keys) {
+            if ($name -ceq 'bytes') { $bound['Bytes'] = $Bytes }
+            elseif ($binding[$name].mandatory -and -not $bound.ContainsKey($binding[$name].name)) { throw New-Refusal -Kind 'invalid' -Where $name -Why "$what needs this argument" }
+        }
+        if ($Bytes.Length -gt 0 -and -not $bound.ContainsKey('Bytes')) { throw New-Refusal -Kind 'invalid' -Where 'bytes' -Why "$what takes no bytes" }
+        if ($Mode -cne 'write' -and $what -cnotmatch '^(Get|Read|Search|Test)-') { throw New-Refusal -Kind 'denied' -Where $what -Why 'this process was started to read only' }
+        $result = $null
+        foreach ($piece in @(& $what @bound *>&1)) { if ($piece -is [System.Collections.IDictionary]) { $result = $piece } }
+        if ($null -eq $result) { throw New-Refusal -Kind 'unknown' -Where $where -Why 'the verb answered nothing' }
+        # Written here, so that a value that cannot be written is an error of this verb.
+        $text = New-Object -TypeName System.Text.StringBuilder
+        Add-Json -To $text -Value ([ordered]@{ ok = $true; result = $result })
+    }
+    catch {
+        $script:Blob = $null
+        $thrown = $_.Exception
+        if ($thrown -is [System.Management.Automation.ParameterBindingException] -and $_.InvocationInfo.MyCommand.Name -ceq $what) {
+            $wire = $script:WordStart.Replace([string]$thrown.ParameterName, '_$0').ToLowerInvariant()
+            $thrown = New-Refusal -Kind 'invalid' -Where $wire -Why "$what does not take this value"
+        }
+        $text = New-Object -TypeName System.Text.StringBuilder
+        Add-Json -To $text -Value ([ordered]@{ ok = $false; error = (Get-ErrorRecord -Thrown $thrown -What $what -Where $where) })
+    }
+    $text.ToString()
+}
+
+function Test-Echo {
+    <#
+    .SYNOPSIS
+        Answers what it was given.
+    .DESCRIPTION
+        Proves the way of a value: JSON both ways, bytes beside it.
+    .OUTPUTS
+        @{ value = the same }, and the same bytes beside it
+    .EXAMPLE
+        Test-Echo -Value @(1, 'two', $null)
+    #>
+    [CmdletBinding()]
+    param(
+        # Anything that JSON holds.
+        [Parameter(Mandatory = $true)] [AllowNull()] [AllowEmptyString()] [AllowEmptyCollection()] [object] $Value,
+        [AllowEmptyCollection()] [byte[]] $Bytes = @()
+    )
+    $script:Blob = $Bytes
+    @{ value = $Value }
+}
+
+function ConvertFrom-Field {
+    <#
+    .SYNOPSIS
+        Gives the bytes of a base64 field; `-` is none.
+    #>
+    [CmdletBinding()]
+    param([string] $Field)
+    if ($Field -ceq '-') { return , (New-Object -TypeName 'byte[]' -ArgumentList 0) }
+    , [System.Convert]::FromBase64String($Field)
+}
+
+function Write-Frame {
+    <#
+    .SYNOPSIS
+        Writes one line of the wire to the stream, its length counted, and gives it back.
+    .DESCRIPTION
+        By the stream, not by a cmdlet: that would go through the formatter, the console's encoding and the transcript.
+    .EXAMPLE
+        Write-Frame -Out $stdout -Head "$token A 7" -Fields 'e30=', '-'
+    #>
+    [CmdletBinding()]
+    param([System.IO.Stream] $Out, [string] $Head, [string[]] $Fields)
+    $length = 0
+    foreach ($field in $Fields) { if ($field -cne '-') { $length += $field.Length } }
+    $line = [System.Text.Encoding]::ASCII.GetBytes("$Head $length $([string]::Join(' ', $Fields))`n")
+    $Out.Write($line, 0, $line.Length)
+    $Out.Flush()
+    , $line
+}
+
+function ConvertTo-Field {
+    <#
+    .SYNOPSIS
+        Gives bytes or text (as UTF-8) as a base64 field; none is `-`.
+    #>
+    [CmdletBinding()]
+    param([object] $Content)
+    if ($Content -is [string]) { $Content = [System.Text.Encoding]::UTF8.GetBytes($Content) }
+    if ($null -eq $Content -or $Content.Length -eq 0) { return '-' }
+    [System.Convert]::ToBase64String($Content)
+}
+
+function Read-Request {
+    <#
+    .SYNOPSIS
+        Takes a request line apart; throws a refusal that says what is wrong with it.
+    .OUTPUTS
+        @{ seq; verb; args; secrets; blob }, or only seq where it is the last one again
+    #>
+    [CmdletBinding()]
+    param([string[]] $Fields, [long] $Last)
+    if ($Fields.Length -ne 7 -or $Fields[1] -cne 'R') { throw New-Refusal -Kind 'invalid' -Where 'line' -Why 'not a request line of 7 fields' }
+    $seq = [long]0
+    if (-not [long]::TryParse($Fields[2], [System.Globalization.NumberStyles]::None, $script:Invariant, [ref]$seq)) { throw New-Refusal -Kind 'invalid' -Where 'line' -Why 'SEQ is not a number' }
+    $length = 0
+    foreach ($field in $Fields[4..6]) { if ($field -cne '-') { $length += $field.Length } }
+    if ($Fields[3] -cne $length.ToString($script:Invariant)) { throw New-Refusal -Kind 'invalid' -Where 'line' -Why "LEN does not fit, the fields have $length characters" }
+    if ($seq -eq $Last -and $Last -gt 0) { return @{ seq = $seq } }
+    if ($seq -ne $Last + 1) { throw New-Refusal -Kind 'invalid' -Where 'line' -Why "SEQ is $seq, the last one was $Last" }
+    try {
+        $json = ConvertFrom-JsonBytes -Json (ConvertFrom-Field -Field $Fields[4])
+        $secrets = if ($Fields[5] -ceq '-') { @{} } else { ConvertFrom-JsonBytes -Json (ConvertFrom-Field -Field $Fields[5]) }
+        $blob = ConvertFrom-Field -Field $Fields[6]
+    }
+    catch { throw New-Refusal -Kind 'invalid' -Where 'line' -Why 'a field is not base64, or not JSON of objects, arrays, texts, integers, true, false and null' }
+    if ($json -isnot [System.Collections.IDictionary] -or $secrets -isnot [System.Collections.IDictionary]) { throw New-Refusal -Kind 'invalid' -Where 'line' -Why 'the request or its secrets are not an object' }
+    $named = New-Object -TypeName 'System.Collections.Generic.Dictionary[string,string]'
+    foreach ($name in $secrets.Keys) { $named[$name] = [string]$secrets[[object]$name] }
+    @{ seq = $seq; verb = $json[[object]'verb']; args = $json[[object]'args']; secrets = $named; blob = $blob }
+}
+
+function Start-Runtime {
+    <#
+    .SYNOPSIS
+        Says hello, then answers requests until the input ends or nothing came for 15 minutes.
+    .DESCRIPTION
+        A request whose SEQ is the last one is answered from the cache, so that the controller may send it again after any broken connection.
+        The script line sent again is answered by the hello again, for the same reason.
+    #>
+    [CmdletBinding()]
+    param([System.IO.StreamReader] $Reader, [System.IO.Stream] $Out, [string] $Token, [string] $Mode, [string] $Hash)
+    # Nothing of this process, nor of a library, may reach the controller but through the stream.
+    [System.Console]::SetOut([System.IO.TextWriter]::Null)
+    [System.Threading.Thread]::CurrentThread.CurrentCulture = $script:Invariant
+    $hello = New-Object -TypeName System.Text.StringBuilder
+    Add-Json -To $hello -Value ([ordered]@{
+            powershell = $PSVersionTable.PSVersion.ToString(); edition = [string]$PSVersionTable.PSEdition; is64 = ([System.IntPtr]::Size -eq 8)
+            pid = $PID; sha256 = $Hash; mode = $Mode
+        })
+    $hello = ConvertTo-Field -Content $hello.ToString()
+    $null = Write-Frame -Out $Out -Head "$Token H 0" -Fields $hello
+    $last = [long]0
+    $cached = $null
+    while ($true) {
+        $wait = $Reader.ReadLineAsync()
+        # A controller that died must not hold one of the host's 30 shells (facts/winrm.md 3).
+        if (-not $wait.Wait(900000)) { return }
+        $line = $wait.Result
+        if ($null -eq $line) { return }
+        $at = $line.IndexOf("$Token ", [System.StringComparison]::Ordinal)
+        if ($at -lt 0) { continue }
+        $fields = $line.Substring($at).TrimEnd("`r").Split(' ')
+        if ($fields.Length -eq 6 -and $fields[1] -ceq 'S' -and $fields[3] -ceq $Hash -and $fields[4] -ceq $Mode -and $fields[2] -ceq $fields[5].Length.ToString($script:Invariant)) {
+            $null = Write-Frame -Out $Out -Head "$Token H 0" -Fields $hello
+            continue
+        }
+        try { $request = Read-Request -Fields $fields -Last $last }
+        catch {
+            $null = Write-Frame -Out $Out -Head "$Token N 0" -Fields (ConvertTo-Field -Content (Get-ErrorRecord -Thrown $_.Exception -What 'line' -Where '').why)
+            continue
+        }
+        if (-not $request.ContainsKey('verb')) {
+            $Out.Write($cached, 0, $cached.Length)
+            $Out.Flush()
+            continue
+        }
+        $script:Blob = $null
+        $script:Secrets = $request.secrets
+        try { $json = Invoke-Verb -Verb $request.verb -Arguments $request.args -Bytes $request.blob -Mode $Mode }
+        finally { $script:Secrets.Clear() }
+        $last = $request.seq
+        $cached = Write-Frame -Out $Out -Head "$Token A $last" -Fields (ConvertTo-Field -Content $json), (ConvertTo-Field -Content $script:Blob)
+    }
+}
+
+try { Start-Runtime -Reader $args[0] -Out $args[1] -Token $args[2] -Mode $args[3] -Hash $args[4] }
+finally { Clear-Upload }
