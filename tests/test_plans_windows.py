@@ -1,0 +1,132 @@
+"""Services, restarts and builds: what must change, in which order, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.change import Change, PlanError
+from model.windows import Dependent, Product, Products, Service
+from plans.windows import Step, older_than, plan_service, require_build, steps, version
+
+RUNS = Service(
+    found=True,
+    service="FIMService",
+    state="running",
+    start="automatic",
+    pid=4,
+    started_utc="2026-11-25T08:00:00.0000000Z",
+)
+STOPPED = replace(RUNS, state="stopped", pid=None, started_utc=None)
+WITH_DEPENDENTS = replace(
+    RUNS, dependents=(Dependent("near", "running"), Dependent("idle", "stopped"), Dependent("far", "running"))
+)
+
+
+def test_a_service_in_its_state_is_left_alone() -> None:
+    assert plan_service(RUNS, running=True) == ()
+    assert plan_service(STOPPED, running=False) == ()
+
+
+def test_a_stopped_service_is_started_and_a_running_one_stopped() -> None:
+    start = plan_service(STOPPED, running=True)
+    assert start == (Change("state", "stopped", "running"),)
+    assert steps(STOPPED, start) == (Step("FIMService", "running", "stopped"),)
+    stop = plan_service(RUNS, running=False)
+    assert stop == (Change("state", "running", "stopped"),)
+    assert steps(RUNS, stop) == (Step("FIMService", "stopped", "running"),)
+
+
+def test_a_restart_stops_the_farthest_dependent_first_and_starts_only_what_ran() -> None:
+    changes = plan_service(WITH_DEPENDENTS, running=True, restart="asked for")
+    assert changes == (
+        Change("process", "started 2026-11-25T08:00:00.0000000Z", "restarted: asked for"),
+        Change("dependent near", "running", "stopped, then started again"),
+        Change("dependent far", "running", "stopped, then started again"),
+    )
+    assert steps(WITH_DEPENDENTS, changes) == (
+        Step("far", "stopped", "running"),
+        Step("near", "stopped", "running"),
+        Step("FIMService", "stopped", "running"),
+        Step("FIMService", "running", "stopped"),
+        Step("near", "running", "stopped"),
+        Step("far", "running", "stopped"),
+    )
+
+
+def test_a_stop_names_its_dependents_and_leaves_them_stopped() -> None:
+    changes = plan_service(WITH_DEPENDENTS, running=False)
+    assert changes[1:] == (
+        Change("dependent near", "running", "stopped"),
+        Change("dependent far", "running", "stopped"),
+    )
+    assert [step.service for step in steps(WITH_DEPENDENTS, changes)] == ["far", "near", "FIMService"]
+
+
+def test_a_reason_to_restart_has_no_effect_on_a_stopped_service_but_to_start_it() -> None:
+    assert plan_service(STOPPED, running=True, restart="asked for") == (Change("state", "stopped", "running"),)
+    assert plan_service(STOPPED, running=False, restart="asked for") == ()
+
+
+REFUSED = {
+    "absent": (Service(found=False, service="X"), "there is no service 'X'"),
+    "between states": (replace(RUNS, state="stop-pending"), "service FIMService is stop-pending"),
+    "disabled": (replace(STOPPED, start="disabled"), "service FIMService is disabled"),
+}
+
+
+@pytest.mark.parametrize(("service", "text"), REFUSED.values(), ids=REFUSED)
+def test_a_service_that_cannot_be_planned_is_refused_by_name(service: Service, text: str) -> None:
+    with pytest.raises(PlanError, match=text):
+        plan_service(service, running=True)
+
+
+def test_a_process_older_than_the_file_must_restart_and_a_younger_one_need_not() -> None:
+    assert older_than(RUNS, "f", "2026-11-25T08:00:00.0000001Z") == "f was written at 2026-11-25T08:00:00.0000001Z"
+    assert older_than(RUNS, "f", "2026-11-25T08:00:00.0000000Z") == ""
+    assert older_than(RUNS, "f", None) == ""
+    assert older_than(STOPPED, "f", "2026-11-25T09:00:00.0000000Z") == ""
+
+
+def test_a_process_whose_start_cannot_be_told_is_an_error_not_a_guess() -> None:
+    with pytest.raises(PlanError, match="cannot be told"):
+        older_than(replace(RUNS, started_utc=None), "f", "2026-11-25T09:00:00.0000000Z")
+
+
+def product(*builds: str) -> Products:
+    return Products(tuple(Product("MIM", build, "Microsoft", "k", "64") for build in builds))
+
+
+def test_builds_are_compared_as_numbers() -> None:
+    assert require_build(product("4.5.202.0"), "MIM", "4.5.202.0", {}) == "4.5.202.0"
+    assert require_build(product("4.6.34"), "MIM", "4.5.202.0", {}) == "4.6.34"
+    with pytest.raises(
+        PlanError,
+        match=r"MIM is build 4\.5\.26\.0, at least 4\.5\.202\.0 is needed: install KB4346632\. Nothing was written",
+    ):
+        require_build(product("4.5.26.0"), "MIM", "4.5.202.0", {"4.5.202.0": "KB4346632"})
+
+
+def test_no_build_two_builds_and_no_numbers_are_refused() -> None:
+    for products, text in (
+        (product(), "not installed"),
+        (product("4.5.202.0", "4.6.34.0"), "more than once"),
+        (product("4.x"), "no build"),
+    ):
+        with pytest.raises(PlanError, match=text):
+            require_build(products, "MIM", "4.5.202.0", {})
+
+
+numbers = st.lists(st.integers(0, 999_999_999), min_size=2, max_size=4)
+
+
+@given(numbers, numbers)
+def test_versions_order_as_their_numbers_do(left: list[int], right: list[int]) -> None:
+    def padded(parts: list[int]) -> list[int]:
+        return parts + [0] * (4 - len(parts))
+
+    text_left, text_right = ".".join(map(str, left)), ".".join(map(str, right))
+    assert (version(text_left) < version(text_right)) == (padded(left) < padded(right))
