@@ -7,10 +7,11 @@ Where it is read from is in winrm.py, the check of whole inventories in model/ a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from model.secret import Secret
 
@@ -97,16 +98,53 @@ class WinrmSettings(BaseModel):
         return f"{self.scheme}://{name}:{self.port}/wsman"
 
 
+class DirectorySettings(BaseModel):
+    """How a host reaches the directory: host data keys without ``directory_``, all optional. The default is the logon, signed and sealed, on port 389."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
+
+    server: str = ""
+    """DNS name of a domain controller; default: the host finds one"""
+    port: Annotated[int, Field(ge=1, le=65535)] = 389
+    """389 or 3268; with TLS 636 or 3269"""
+    tls: bool = False
+    """LDAPS, with the host's trusted authorities"""
+    user: str = ""
+    """``DOMAIN\\user``, UPN or DN; default: the logon. From a member server the logon does not reach another host: a credential is needed"""
+    password: Secret = Secret("")
+    """its password"""
+
+    @model_validator(mode="after")
+    def _whole_credential(self) -> DirectorySettings:
+        if bool(self.user) != bool(self.password):
+            raise ValueError("directory_user and directory_password belong together: give both or none")
+        return self
+
+
 KEYS: Final = tuple(f"winrm_{name}" for name in WinrmSettings.model_fields)
 
 
 def problems_of(host_name: str, data: Mapping[str, Any]) -> list[str]:
     """What is wrong with the `winrm_*` keys of one host, a line each, `winrm_port is 0, expected ...`; [] where nothing is. Never quotes a secret."""
-    given = {key.removeprefix("winrm_"): value for key, value in data.items() if key.startswith("winrm_")}
+    return _problems(WinrmSettings, "winrm_", data, {"hostname": host_name})
+
+
+def directory_problems_of(data: Mapping[str, Any]) -> list[str]:
+    """The same for the `directory_*` keys."""
+    return _problems(DirectorySettings, "directory_", data, {})
+
+
+def _problems(model: type[BaseModel], prefix: str, data: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
+    given = {key.removeprefix(prefix): value for key, value in data.items() if key.startswith(prefix)}
     try:
-        WinrmSettings.model_validate({"hostname": host_name} | given)
+        model.model_validate({**defaults, **given})
     except ValidationError as error:
-        return list(dict.fromkeys(_line(e, given) for e in error.errors(include_url=False, include_input=False)))
+        known = sorted(prefix + name for name in model.model_fields)
+        return list(
+            dict.fromkeys(_line(e, given, prefix, known) for e in error.errors(include_url=False, include_input=False))
+        )
     return []
 
 
@@ -141,13 +179,13 @@ def settings_of(
     return settings.model_copy(update={"password": Secret(text)})
 
 
-def _line(error: Mapping[str, Any], given: Mapping[str, Any]) -> str:
-    place = error["loc"][0] if error["loc"] else ""
-    key, reason = f"winrm_{place}", str(error["msg"]).removeprefix("Value error, ")
+def _line(error: ErrorDetails, given: Mapping[str, Any], prefix: str, known: Sequence[str]) -> str:
+    place = str(error["loc"][0]) if error["loc"] else ""
+    key, reason = prefix + place, error["msg"].removeprefix("Value error, ")
     if not place:
         return reason
     if error["type"] == "extra_forbidden":
-        return f"{key} is not a setting of @winrm. Known: {', '.join(sorted(KEYS))}"
+        return f"{key} is not a setting. Known: {', '.join(known)}"
     if place == "password":
-        return f"{key} is of type {type(given.get('password')).__name__}, expected a text"
+        return f"{key} is of type {type(given.get(place)).__name__}, expected a text"
     return f"{key} is {given.get(place)!r}: {reason[:1].lower()}{reason[1:]}"

@@ -1,0 +1,41 @@
+# What a user and CI type. Each target says what it needs; `make setup` needs Python 3.11 or newer with venv and pip, nothing else.
+PYTHON ?= python3
+PY := .venv/bin/python
+REQUIRE ?=
+
+.PHONY: demo setup test check engines golden mutants bench clean
+
+demo: setup
+	$(PY) tools/demo.py
+
+setup: .venv/ready
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+test: setup
+	$(PY) tools/run_tests.py $(if $(REQUIRE),--require $(REQUIRE))
+
+check: setup
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	$(PY) tools/check_powershell.py $(if $(CI),--required)
+
+engines: setup
+	$(PY) tools/engines.py
+
+mutants: setup
+	$(PY) tools/mutants.py
+
+bench: setup
+	$(PY) tools/bench.py
+
+golden: setup
+	$(PY) tools/golden.py
+
+clean:
+	-$(PY) -m lab stop
+	rm -rf .venv .lab .engines

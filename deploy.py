@@ -1,0 +1,82 @@
+"""
+Azure MFA Server as the second factor of MIM, in the order of Microsoft's page "Use Azure MFA Server to activate PAM or SSPR".
+
+One named operation a step. Which hosts: the groups domain_controllers, mfa_servers, mim_servers; what they shall be: `desired` in the group data.
+The page's steps 1 to 3 (download, activation, installation) and the import of the account are done by hand; so is the way back, by the backup.
+"""
+
+from pyinfra import host
+
+from facts.base import UNREAD, read
+from facts.windows import WindowsService
+from model.desired import parse
+from operations.ad import ad_group, ad_group_member, membership
+from operations.hosts import first_active
+from operations.iis import iis_app_pool, iis_auth, iis_site
+from operations.mim import mim_build
+from operations.windows import windows_service
+from operations.xml import xml_elements
+
+wanted = parse(host.data.desired)
+site, admins = wanted.site, wanted.admins
+directory = first_active("domain_controllers")
+
+# Step 4: the IIS web application that hosts the SDK
+if "mfa_servers" in host.groups:
+    iis_app_pool(name="The SDK's app pool", app_pool=site.app_pool)
+    iis_site(
+        name="The SDK's https site on an empty directory",
+        site=site.name,
+        path=site.path,
+        app_pool=site.app_pool,
+        bindings=[
+            {
+                "protocol": "https",
+                "port": site.port,
+                "host": site.host_name,
+                "thumbprint": host.data.get("sdk_certificate", site.thumbprint),
+            }
+        ],
+    )
+    iis_auth(
+        name="The SDK asks for a Windows account",
+        site=site.name,
+        anonymous=wanted.authentication.anonymous,
+        windows=wanted.authentication.windows,
+        providers=wanted.authentication.providers,
+    )
+
+# Final step there: the MIM service account in PhoneFactor Admins; one domain controller does it for all
+if host is directory:
+    ad_group(name="The group of the SDK's callers", group=admins.group, scope="global", category="security")
+    ad_group_member(name="The MIM service account may call the SDK", group=admins.group, member=admins.service_account)
+
+# Configuring the MIM Service
+if "mim_servers" in host.groups:
+    mim_build(name="MIM is patched", minimum=wanted.mim.minimum_build)
+
+    service = read(WindowsService, service=wanted.mim.service)
+    if service is not UNREAD:
+        settings = f"{service.folder}\\MfaSettings.xml"
+        unused = ["LICENSE_KEY", "GROUP_KEY", "CERT_PASSWORD", "CertFilePath"]
+        xml_elements(
+            name="MIM calls MFA Server, not the retired SDK",
+            file=settings,
+            clear=unused if wanted.settings.unused == "clear" else [],
+            remove=unused if wanted.settings.unused == "remove" else [],
+            set={"Username": wanted.settings.username, "LOCMFA": "true", "LOCMFASRV": wanted.settings.sdk_url},
+            refuse_if={
+                "CustomPhoneProvider": "no source says which of LOCMFA and a custom provider wins: clear one of them by hand first"
+            },
+            ignore_case=True,
+            backup=True,
+        )
+        windows_service(
+            name="The MIM Service has read its settings and knows its groups",
+            service=wanted.mim.service,
+            reads=settings,
+            restart=bool(host.data.get("restart_mim")),
+            because=membership(directory, admins.group, admins.service_account),
+            rolling=True,
+            _serial=True,
+        )
