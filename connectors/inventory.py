@@ -17,7 +17,6 @@ from pyinfra.api.exceptions import InventoryError
 from connectors.settings import directory_problems_of
 from connectors.settings import problems_of as settings_problems
 from model.desired import problems_of as desired_problems
-from model.secret import Secret
 
 Entry: TypeAlias = str | tuple[str, Mapping[str, Any]]
 GROUPS: Final = ("domain_controllers", "mfa_servers", "mim_servers")
@@ -122,7 +121,7 @@ def _data_problems(data_file: Path, data: Mapping[str, Any], *, has_mfa_data: bo
 
 def _clear_passwords(groups: Mapping[str, Sequence[Entry]], data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key, value in data.items():
-        if key.endswith("_password") and isinstance(value, str) and not isinstance(value, Secret):
+        if key.endswith("_password") and isinstance(value, str):
             yield "all hosts", key
     for entries in groups.values():
         for entry in entries:

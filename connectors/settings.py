@@ -99,7 +99,7 @@ class WinrmSettings(BaseModel):
 
 
 class DirectorySettings(BaseModel):
-    """How a host reaches the directory: host data keys without ``directory_``, all optional. The default is the logon, signed and sealed, on port 389."""
+    """How a host reaches the directory: host data keys without ``directory_``, all optional. The default is the logon, signed and sealed."""
 
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
