@@ -154,12 +154,14 @@ def call(
         args = request.get("args", {}) if isinstance(request, dict) else None
         verb = table().get(name)
         if verb is None:
-            raise VerbError("invalid", "verb", f"no verb is called {name!r}")
+            raise VerbError("invalid", "verb", "no verb has this name")
         if not isinstance(args, dict):
             raise VerbError("invalid", "args", f"is {kind_of(args)}, expected an object")
+        bound = bind(verb, args)
+        if blob and "blob" not in parameters(verb):
+            raise VerbError("invalid", "bytes", f"{name} takes no bytes")
         if session.read_only and not name.startswith(READS):
             raise VerbError("denied", name, "this process was started for reading only, and this verb writes")
-        bound = bind(verb, args)
         context = {"blob": blob, "secrets": dict(secrets or {}), "session": session}
         bound |= {key: context[key] for key in CONTEXT & parameters(verb).keys()}
         with machine.exclusive():
