@@ -1,0 +1,121 @@
+"""XML elements as wanted and as read, and which names hold secrets. Data; comparing is in plans/xml.py."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from model.change import MASK
+from model.files import FileContent
+from model.secret import Secret
+
+Text: TypeAlias = str | Secret
+
+SECRET_WORDS: Final = frozenset(
+    "key password passwd pwd passphrase secret token pin keys passwords secrets tokens pins".split()  # noqa: SIM905 - reads better
+)
+WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+
+
+def looks_secret(name: str) -> bool:
+    """Whether one of the words of a name (`LICENSE_KEY`, `CertPassword`, `pin-code`) says that its value is a secret."""
+    return any(word.lower() in SECRET_WORDS for word in WORD.findall(name))
+
+
+def local_name(name: str) -> str:
+    """A name without its prefix."""
+    return name.rpartition(":")[2]
+
+
+@dataclass(frozen=True)
+class Secrecy:
+    """Which names hold secrets: those that look like it, those of `secret`; never those of `public`. Compared without case and prefix."""
+
+    secret: Collection[str] = ()
+    public: Collection[str] = ()
+
+    def covers(self, *names: str) -> bool:
+        """Whether one of these names (of an element, of its attribute) makes the value a secret."""
+        public = {local_name(name).casefold() for name in self.public}
+        secret = {local_name(name).casefold() for name in self.secret}
+        plain = [local_name(name) for name in names]
+        return any(
+            name.casefold() in secret or (looks_secret(name) and name.casefold() not in public) for name in plain
+        )
+
+
+@dataclass(frozen=True)
+class XmlWanted:
+    """
+    What elements below one parent shall be. Names may have a prefix of `namespaces`; without one a name means what it would mean in that place.
+
+    + parent: XPath to the one parent; the root when None
+    + set: name to text; updated or added
+    + clear: names whose text shall be empty; absent is fine
+    + remove: names that shall not be there
+    + attributes: element name to (attribute name to value; None removes it)
+    + ignore_case: whether an element with another spelling is the one meant
+    + refuse_if: names that must be absent or empty, and why
+    """
+
+    parent: str | None = None
+    set: Mapping[str, Text] = field(default_factory=dict, repr=False)
+    clear: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    attributes: Mapping[str, Mapping[str, Text | None]] = field(default_factory=dict, repr=False)
+    namespaces: Mapping[str, str] = field(default_factory=dict)
+    ignore_case: bool = False
+    secrecy: Secrecy = Secrecy()
+    refuse_if: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, repr=False)
+class XmlElement:
+    """
+    One element as read. `text` is None where it holds elements; `line` counts from 1.
+
+    repr and JSON show a secret's text only as a mask; an empty one is shown as empty.
+    """
+
+    name: str
+    namespace: str
+    line: int
+    text: str | None
+    attributes: Mapping[str, str]
+    secrecy: Secrecy = Secrecy()
+
+    def to_json(self) -> dict[str, object]:
+        """With secrets masked."""
+        return {
+            "name": self.name,
+            "namespace": self.namespace,
+            "line": self.line,
+            "text": self._shown(self.text, self.name),
+            "attributes": {name: self._shown(value, self.name, name) for name, value in self.attributes.items()},
+        }
+
+    def __repr__(self) -> str:
+        return f"XmlElement({self.to_json()})"
+
+    def _shown(self, value: str | None, *names: str) -> str | None:
+        return MASK if value and self.secrecy.covers(*names) else value
+
+
+@dataclass(frozen=True)
+class XmlFile:
+    """
+    An XML file as read: its bytes for the plan, and the elements that were asked for.
+
+    `problem` says why no elements could be read from it (absent, not XML, the parent matches nothing); then `elements` is empty.
+    """
+
+    content: FileContent
+    elements: tuple[XmlElement, ...] = ()
+    problem: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        """The file without its bytes, and the elements with secrets masked."""
+        elements = [element.to_json() for element in self.elements]
+        return {**self.content.info.to_json(), "elements": elements, "problem": self.problem or None}
