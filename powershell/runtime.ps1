@@ -324,8 +324,12 @@ function Invoke-Verb {
             if (-not (Test-Kind -Value $value -Type $parameter.type)) {
                 throw New-Refusal -Kind 'invalid' -Where $name -Why ('{0} takes a value of type {1} here, not {2}' -f $what, $parameter.type.Name, $(if ($null -eq $value) { 'null' } else { $value.GetType().Name }))
             }
-            if ($where -ceq '' -and $value -is [string]) { $where = $value }
             $bound[$parameter.name] = $value
+        }
+        # The first text of a verb is the name of its thing: errors that name nothing themselves are about it.
+        foreach ($name in $binding.Keys) {
+            $value = $bound[$binding[$name].name]
+            if ($value -is [string]) { $where = $value; break }
         }
         foreach ($name in $binding.Keys) {
             if ($name -ceq 'bytes') { $bound['Bytes'] = $Bytes }
