@@ -35,7 +35,9 @@ Role: TypeAlias = Literal["dc", "mfa", "mim"]
 DOMAIN: Final = "contoso.com"
 TCPIP: Final = r"HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters"
 SYSTEM32: Final = r"C:\Windows\System32"
-CONFIGURATION: Final = fold(rf"{SYSTEM32}\inetsrv\config")
+INETSRV: Final = rf"{SYSTEM32}\inetsrv"
+CONFIGURATION: Final = fold(rf"{INETSRV}\config")
+SCHEMA: Final = Path(__file__).parent / "data" / "schema.xml"
 FOLDERS: Final = (SYSTEM32, r"C:\Program Files", r"C:\Program Files (x86)", r"C:\ProgramData", r"C:\Users")
 
 
@@ -50,7 +52,7 @@ def _parent(path: str) -> str:
 
 class PythonMachine(Machine):
     """
-    One host. `role` says whether it has a directory (`dc`).
+    One host. `role` says whether it has a directory (`dc`) or IIS (`mfa`).
 
     For the verbs: `disk` are its files, `registry` its registry, `state` its other documents, `clock` its time, `engine` the machines beside it.
     A verb runs while `exclusive()` is held; `let_go()` lets others have the machine during a wait.
@@ -77,6 +79,9 @@ class PythonMachine(Machine):
                 return
             for folder in FOLDERS:
                 self.disk.make_folders(folder)
+            if self.role == "mfa":  # as with the other engine; the configuration itself is what somebody seeds
+                self.write_file(rf"{INETSRV}\Microsoft.Web.Administration.dll", b"MZ")
+                self.write_file(rf"{INETSRV}\config\schema\IIS_schema.xml", SCHEMA.read_bytes())
             self.registry_keys.set(TCPIP, {"Hostname": self.name, "Domain": DOMAIN})
             self.state.write("machine", {"name": self.name, "role": self.role})
 
@@ -117,7 +122,7 @@ class PythonMachine(Machine):
         seen: dict[str, str] = {}
         with self.exclusive():
             for path, real in self.disk.files():
-                folded = fold(path)
+                folded = fold(path) + "\\"
                 if folded.startswith("C:\\WINDOWS\\") and not folded.startswith(f"{CONFIGURATION}\\"):
                     continue
                 if real.is_dir():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import re
 import threading
 import time
@@ -62,14 +63,16 @@ class PythonProcess(Process):
         self._lines, self._input, self._ended = frames.Lines(), list[bytes](), False
         self._stdout, self._stderr = bytearray(), bytearray()
         self._exit: int | None = None
-        token = token_of(argv)
-        if token is None:
+        self._token = token_of(argv)
+        if self._token is None:
             self._stderr += SORRY
             self._exit = 1
             return
-        self._token = token
         self._session = verbs.Session(machine.new_pid())
-        threading.Thread(target=self._run, name=f"{machine.name} {self._session.pid}", daemon=True).start()
+        self._thread = threading.Thread(
+            target=self._run, args=[self._token], name=f"{machine.name} {self._session.pid}", daemon=True
+        )
+        self._thread.start()
 
     # -- who started it --
 
@@ -95,22 +98,28 @@ class PythonProcess(Process):
     @override
     def terminate(self) -> None:
         self._end(TERMINATED)
+        # When this returns nothing of it changes the machine any more: a snapshot may follow.
+        if self._token is not None and self._thread is not threading.current_thread():
+            self._session.ended.set()
+            self._thread.join()
 
     # -- the far end --
 
-    def _run(self) -> None:
+    def _run(self, token: str) -> None:
+        code = TERMINATED
         try:
-            code = self._talk()
+            code = self._talk(token)
         finally:
-            with self._machine.exclusive():
+            # A lab that was reset meanwhile has nothing left to clean up.
+            with contextlib.suppress(FileNotFoundError), self._machine.exclusive():
                 self._session.close()
-        self._end(code)
+            self._end(code)
 
-    def _talk(self) -> int:
+    def _talk(self, token: str) -> int:
         """Read the script line, say hello, answer requests until the input ends; the exit code."""
         script, hello, cached, last = None, b"", b"", 0
         while (line := self._next()) is not None:
-            fields = frames.fields_of(line, self._token)
+            fields = frames.fields_of(line, token)
             if fields is None:
                 continue
             try:
@@ -120,31 +129,31 @@ class PythonProcess(Process):
                         raise frames.FrameError("another script runs already")
                     script = again
                     self._session.read_only = script.mode == "read"
-                    hello = self._hello(script)
+                    hello = self._hello(token, script)
                     self._say(hello)
                     continue
                 request = frames.parse_request(fields, last)
             except frames.ScriptError as error:
                 if script is None:
-                    self._say(frames.cannot_line(self._token, str(error)))
+                    self._say(frames.cannot_line(token, str(error)))
                     return 1
-                self._say(frames.refused_line(self._token, str(error)))
+                self._say(frames.refused_line(token, str(error)))
                 continue
             except frames.FrameError as error:
-                self._say(frames.refused_line(self._token, str(error)))
+                self._say(frames.refused_line(token, str(error)))
                 continue
             if request is not None:
                 answer, blob = verbs.call(
                     self._machine, request.body, session=self._session, secrets=request.secrets, blob=request.blob
                 )
                 last = request.seq
-                cached = frames.answer_line(self._token, last, answer, blob)
+                cached = frames.answer_line(token, last, answer, blob)
             self._say(cached)
         return 0
 
-    def _hello(self, script: frames.Script) -> bytes:
+    def _hello(self, token: str, script: frames.Script) -> bytes:
         return frames.hello_line(
-            self._token,
+            token,
             {
                 "powershell": POWERSHELL,
                 "edition": EDITION,

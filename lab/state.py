@@ -89,6 +89,7 @@ class State:
         self.folder = folder
         self._lock, self._depth, self._file = threading.RLock(), 0, -1
         self._cache: dict[str, _Cached] = {}
+        self._fresh: dict[str, Any] = {}  # what cannot have changed while the machine is held
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -97,6 +98,7 @@ class State:
             if self._depth == 0:
                 self._file = os.open(self.folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 fcntl.flock(self._file, fcntl.LOCK_EX)
+                self._fresh.clear()
             self._depth += 1
             try:
                 yield
@@ -122,22 +124,16 @@ class State:
             if depth:
                 self._file = os.open(self.folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 fcntl.flock(self._file, fcntl.LOCK_EX)
+                self._fresh.clear()
             self._depth = depth
 
     def read(self, name: str, default: Any = None) -> Any:
         """The document `name`.json, or `default` where there is none."""
-        path = self.folder / f"{name}.json"
         with self.exclusive():
-            try:
-                signature = _signature(path)
-            except FileNotFoundError:
-                self._cache.pop(name, None)
-                return default
-            cached = self._cache.get(name)
-            if cached is None or cached.signature != signature:
-                data = path.read_bytes()
-                cached = self._cache[name] = _Cached(signature, data, json.loads(data))
-            return cached.value
+            if name not in self._fresh:
+                self._fresh[name] = self._look(name)
+            value = self._fresh[name]
+            return default if value is None else value
 
     def write(self, name: str, value: Any) -> None:
         """Replace a document. One that is the same already is not touched."""
@@ -150,6 +146,21 @@ class State:
             path = self.folder / f"{name}.json"
             write_whole(path, data)
             self._cache[name] = _Cached(_signature(path), data, json.loads(data))
+            self._fresh[name] = self._cache[name].value
+
+    def _look(self, name: str) -> Any:
+        """The document as it is on disk, None where there is none; read again only if the file is another one."""
+        path = self.folder / f"{name}.json"
+        try:
+            signature = _signature(path)
+        except FileNotFoundError:
+            self._cache.pop(name, None)
+            return None
+        cached = self._cache.get(name)
+        if cached is None or cached.signature != signature:
+            data = path.read_bytes()
+            cached = self._cache[name] = _Cached(signature, data, json.loads(data))
+        return cached.value
 
 
 def write_whole(path: Path, data: bytes, *, mode: int = 0o600, times_ns: int | None = None) -> None:
@@ -171,6 +182,19 @@ def _signature(path: Path) -> tuple[int, int, int, int]:
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
+class _Index:
+    """Keys of a registry document by their names as Windows compares them: how each is spelled, and what is below each."""
+
+    def __init__(self, keys: dict[str, dict[str, Any]]) -> None:
+        self.keys = keys
+        self.spelled = {fold(full): full for full in keys}
+        self.children: dict[str, dict[str, str]] = {}
+        for full in keys:
+            names = full.split("\\")
+            for at, name in enumerate(names):
+                self.children.setdefault(fold("\\".join(names[:at])), {}).setdefault(fold(name), name)
+
+
 class Registry:
     """
     The registry of a machine, in the document `registry`: full key to its values. Names are found in any case and kept as first spelled.
@@ -182,12 +206,13 @@ class Registry:
 
     def __init__(self, state: State) -> None:
         self._state = state
+        self._indexed = _Index({})
 
     def values(self, key: str) -> dict[str, RegistryValue]:
         """The values of a key, {} where there is no such key."""
-        keys = self._keys()
-        found = _find(keys, _clean(key))
-        return {name: _from_json(value) for name, value in keys[found].items()} if found is not None else {}
+        index = self._index()
+        found = index.spelled.get(fold(_clean(key)))
+        return {name: _from_json(value) for name, value in index.keys[found].items()} if found is not None else {}
 
     def value(self, key: str, name: str) -> RegistryValue | None:
         """One value, its name in any case; None where there is none."""
@@ -200,17 +225,13 @@ class Registry:
 
     def children(self, key: str) -> tuple[str, ...]:
         """The names of the keys directly below a key, sorted as Windows lists them."""
-        prefix = fold(_clean(key)) + "\\"
-        names: dict[str, str] = {}
-        for full in self._keys():
-            if fold(full).startswith(prefix):
-                name = full[len(prefix) :].split("\\", 1)[0]
-                names.setdefault(fold(name), name)
+        names = self._index().children.get(fold(_clean(key)), {})
         return tuple(name for _, name in sorted(names.items()))
 
     def exists(self, key: str) -> bool:
         """Whether there is such a key."""
-        return _find(self._keys(), _clean(key)) is not None or bool(self.children(key))
+        index, folded = self._index(), fold(_clean(key))
+        return folded in index.spelled or folded in index.children
 
     def items(self) -> Iterator[tuple[str, str, RegistryValue]]:
         """Every value of the registry: key, name, value."""
@@ -222,14 +243,12 @@ class Registry:
         """Make a key if there is none and set these values of it; others stay."""
         key = _clean(key)
         with self._state.exclusive():
-            keys = {name: dict(inner) for name, inner in self._keys().items()}
-            found = _find(keys, key)
-            full = found if found is not None else self._spelled(key)
-            own = keys.setdefault(full, {})
+            full = self._index().spelled.get(fold(key)) or self._spelled(key)
+            own = dict(self._keys().get(full, {}))
             for name, value in values.items():
                 same = next((other for other in own if fold(other) == fold(name)), name)
                 own[same] = _to_json(value)
-            self._state.write(self.DOCUMENT, keys)
+            self._state.write(self.DOCUMENT, self._keys() | {full: own})
 
     def remove(self, key: str) -> None:
         """Remove a key and all below it. No such key is fine."""
@@ -244,13 +263,17 @@ class Registry:
 
     def _spelled(self, key: str) -> str:
         """A new key below an existing one takes that one's spelling."""
-        names = key.split("\\")
-        for end in range(len(names) - 1, 0, -1):
-            parent = "\\".join(names[:end])
-            for known in self._keys():
-                if fold(known) == fold(parent) or fold(known).startswith(fold(parent) + "\\"):
-                    return "\\".join([known[: len(parent)], *names[end:]])
-        return key
+        spelled: list[str] = []
+        for name in key.split("\\"):
+            known = self._index().children.get(fold("\\".join(spelled)), {})
+            spelled.append(known.get(fold(name), name))
+        return "\\".join(spelled)
+
+    def _index(self) -> _Index:
+        keys = self._keys()
+        if self._indexed.keys is not keys:
+            self._indexed = _Index(keys)
+        return self._indexed
 
     def _keys(self) -> dict[str, dict[str, Any]]:
         keys: dict[str, dict[str, Any]] = self._state.read(self.DOCUMENT, {})
@@ -262,13 +285,6 @@ def _clean(key: str) -> str:
     if not fold(cleaned).startswith("HKLM\\"):
         raise ValueError(f"registry key {key!r}: expected one that begins with HKLM\\")
     return cleaned
-
-
-def _find(keys: Mapping[str, Any], key: str) -> str | None:
-    if key in keys:
-        return key
-    folded = fold(key)
-    return next((full for full in keys if fold(full) == folded), None)
 
 
 def _to_json(value: RegistryValue) -> Any:

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import inspect
 import sys
+import threading
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 if TYPE_CHECKING:
@@ -82,13 +84,14 @@ class Session:
     """
     What one PowerShell process has: verbs that declare a parameter `session` get it.
 
-    `cleanups` run when the process ends, however it ends: name to what removes an unfinished thing.
+    `cleanups` run when the process ends, however it ends: name to what removes an unfinished thing. A verb that waits looks at `ended`.
     """
 
     pid: int
     read_only: bool = False
     cleanups: dict[str, Callable[[], None]] = field(default_factory=dict)
     uploads: dict[str, Any] = field(default_factory=dict)
+    ended: threading.Event = field(default_factory=threading.Event)
 
     def close(self) -> None:
         """Run what is left of `cleanups`. Again is fine."""
@@ -106,7 +109,8 @@ def table() -> Mapping[str, Verb]:
     """Every verb by its name. Filled at first use: the families import this module."""
     verbs: dict[str, Verb] = {"Test-Echo": echo}
     for family in FAMILIES:
-        verbs |= import_module(family).VERBS
+        if find_spec(family) is not None:
+            verbs |= import_module(family).VERBS
     return verbs
 
 

@@ -76,6 +76,7 @@ def set_service_state(
     state: Literal["running", "stopped"],
     expected: str,
     timeout_s: int = 60,
+    session: Session,
 ) -> Result:
     """Start or stop one service and wait until it is there."""
     name = services.spelled(machine, service)
@@ -85,14 +86,14 @@ def set_service_state(
     if record.state != expected:
         raise VerbError("conflict", service, f"is {record.state}, expected {expected}")
     if state == "running" and record.state == "stopped":
-        _start(machine, name, service, timeout_s)
+        _start(machine, name, service)
     elif state == "stopped" and record.state == "running":
         for other in services.dependents(machine, name):
             found = _record(machine, other).state
             if found != "stopped":
                 raise VerbError("busy", service, f"the service {other} depends on it and is {found}")
         services.stop(machine, name)
-    if not _reached(machine, name, state, timeout_s):
+    if not _reached(machine, name, state, timeout_s, session):
         found = _record(machine, name).state
         raise VerbError("timeout", service, f"is {found} after {timeout_s} seconds, expected {state}")
     pid, started = services.process_of(machine, name)
@@ -141,7 +142,7 @@ def _record(machine: PythonMachine, name: str) -> services.Record:
     return services.record(machine, name) or services.Record()
 
 
-def _start(machine: PythonMachine, name: str, asked: str, timeout_s: int) -> None:
+def _start(machine: PythonMachine, name: str, asked: str) -> None:
     """Start a service and, before it, what it depends on that is stopped, as the service control manager does."""
     if services.start_of(machine, name) == "disabled":
         raise VerbError("invalid", asked, f"the service {name} is disabled, expected another start type")
@@ -152,15 +153,15 @@ def _start(machine: PythonMachine, name: str, asked: str, timeout_s: int) -> Non
         if other is None:
             raise VerbError("unknown", asked, f"the service {needed} that {name} depends on does not exist")
         if _record(machine, other).state == "stopped":
-            _start(machine, other, asked, timeout_s)
+            _start(machine, other, asked)
     if services.run(machine, name).state == "stopped":
         raise VerbError("unknown", asked, f"the service {name} ended while it was starting")
 
 
-def _reached(machine: PythonMachine, name: str, state: str, timeout_s: int) -> bool:
+def _reached(machine: PythonMachine, name: str, state: str, timeout_s: int, session: Session) -> bool:
     deadline = time.monotonic() + timeout_s
     while _record(machine, name).state != state:
-        if time.monotonic() >= deadline:
+        if time.monotonic() >= deadline or session.ended.is_set():
             return False
         machine.pause(POLL_S)
     return True
