@@ -99,6 +99,12 @@ class LocalProcess(Process):
         """Of the program, on this machine."""
         return self._process.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        with self._changed:
+            return self._exit_code is None
+
     @override
     def write(self, data: bytes, *, end: bool) -> None:
         with self._changed:

@@ -63,13 +63,22 @@ function Get-ServiceState([string] $Service) {
     @{ state = $state.ToLowerInvariant(); started = @(Get-StartTime $program) }
 }
 
-function Add-Service([string] $Service, [string] $Program, [string] $DisplayName, [string] $Account, [int] $Start, $DependsOn, [bool] $Running) {
-    $null = New-Service -Name $Service -BinaryPathName ('"' + $Program + '"') -DisplayName $DisplayName -StartupType Manual
-    if ($Running) {
-        $controller = [System.ServiceProcess.ServiceController]::new($Service)
-        try { $controller.Start(); $controller.WaitForStatus('Running', [timespan]::FromSeconds(20)) } finally { $controller.Dispose() }
+function Add-Service([string] $Service, [string] $Program, [string] $DisplayName, [string] $Account, [string] $Start, $DependsOn, [bool] $Running) {
+    $known = (Get-RegistryKey "$servicesKey\$Service").Count -gt 0
+    # wine starts no disabled service either, so one that is to run is disabled afterwards.
+    $first = if ($Running -and $Start -eq 'disabled') { 'Manual' } else { $Start }
+    if (-not $known) { $null = New-Service -Name $Service -BinaryPathName ('"' + $Program + '"') -DisplayName $DisplayName -StartupType $first }
+    $controller = [System.ServiceProcess.ServiceController]::new($Service)
+    try {
+        if ($Running -and $controller.Status -ne 'Running') { $controller.Start(); $controller.WaitForStatus('Running', [timespan]::FromSeconds(20)) }
+        if (-not $Running -and $controller.Status -ne 'Stopped') { $controller.Stop(); $controller.WaitForStatus('Stopped', [timespan]::FromSeconds(20)) }
     }
-    Set-RegistryKey "$servicesKey\$Service" @{ ObjectName = $Account; Start = $Start; DependOnService = @{ texts = @($DependsOn) } }
+    finally { $controller.Dispose() }
+    if ($known -or $first -ne $Start) {
+        # wine's services.exe changes the value, then Set-Service goes on to a thing that wine does not have.
+        try { Set-Service -Name $Service -StartupType $Start } catch [System.ComponentModel.Win32Exception], [Microsoft.PowerShell.Commands.ServiceCommandException] { }
+    }
+    Set-RegistryKey "$servicesKey\$Service" @{ ObjectName = $Account; DependOnService = @{ texts = @($DependsOn) } }
     Set-RegistryKey $ourServices @{ $Service = '' }
 }
 
@@ -85,8 +94,6 @@ function Add-Certificate([string] $Pfx, [string] $Password, [string] $Store, [bo
 function Lock-File([string] $Path) { $locks[$Path] = [System.IO.FileStream]::new($Path, 'Open', 'ReadWrite', 'None') }
 
 function Unlock-File([string] $Path) { $locks[$Path].Dispose(); $locks.Remove($Path) }
-
-function Set-ReadOnly([string] $Path, [bool] $ReadOnly) { [System.IO.FileInfo]::new($Path).IsReadOnly = $ReadOnly }
 
 function Add-Key([string] $Key, $Into) {
     $opened = $hive.OpenSubKey($Key)

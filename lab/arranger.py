@@ -1,0 +1,62 @@
+"""
+The controller's side of lab/data/arranger.ps1: arranges and photographs one Windows machine of the `powershell` engine.
+
+Not the product's verbs: what a snapshot says must not depend on what a verb reports.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from lab.engine import Process
+
+SCRIPT: Final = Path(__file__).parent / "data" / "arranger.ps1"
+ANSWER_S: Final = 60  # a service that is started on a busy machine
+
+
+class ArrangerError(Exception):
+    """The machine could not be arranged, or the arranger died: the text says what it said."""
+
+
+class Arranger:
+    """One warm PowerShell of a machine. `start` gets the arguments of PowerShell and starts it."""
+
+    def __init__(self, start: Callable[[tuple[str, ...]], Process]) -> None:
+        encoded = base64.b64encode(SCRIPT.read_text().encode("utf-16-le")).decode()
+        self._process = start(("-NoLogo", "-NoProfile", "-NonInteractive", "-EncodedCommand", encoded))
+        self._lock = threading.Lock()
+        self._read = b""
+
+    def call(self, function: str, **parameters: Any) -> Any:
+        """Call one function of the script by its parameters; its result as JSON. Raises ArrangerError."""
+        request = json.dumps({"do": function, "with": parameters}).encode()
+        with self._lock:
+            self._process.write(base64.b64encode(request) + b"\n", end=False)
+            line = self._line(function)
+        answer = json.loads(base64.b64decode(line))
+        if not answer["ok"]:
+            raise ArrangerError(f"{function}: {answer['why']}")
+        return answer["is"]
+
+    def close(self) -> None:
+        """End it; what it locked is free."""
+        self._process.terminate()
+
+    def _line(self, function: str) -> bytes:
+        said, deadline = b"", time.monotonic() + ANSWER_S
+        while b"\n" not in self._read:
+            output = self._process.read(max(0.0, deadline - time.monotonic()))
+            self._read += output.stdout
+            said += output.stderr
+            if output.exit_code is not None or time.monotonic() > deadline:
+                self._process.terminate()
+                why = "no answer" if output.exit_code is None else f"PowerShell ended with {output.exit_code}"
+                raise ArrangerError(f"{function}: {why}: {said.decode(errors='replace') or 'it said nothing'}")
+        line, _, self._read = self._read.partition(b"\n")
+        return line
