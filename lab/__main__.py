@@ -1,0 +1,175 @@
+"""`python -m lab`: the lab as a process of its own, from the command line. What the commands do is in lab/control.py."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from lab import control, journal
+from lab.folder import AlreadyRunsError, Folder, LabError
+
+NOT_RUNNING: Final = 3  # exit code of `status`, as service managers have it
+FOLLOW_S: Final = 0.2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    options.root = Path(options.root).absolute()
+    if "host" in options:
+        options.hosts = dict(options.host) or None
+    try:
+        code: int = options.run(options)
+    except LabError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--root", default=str(control.ROOT), help="folder of the lab (default: .lab of the repository)")
+    making = argparse.ArgumentParser(add_help=False, parents=[common])
+    making.add_argument("--mim-build", help="version of MIM that new machines get")
+    making.add_argument(
+        "--host",
+        action="append",
+        default=[],
+        type=_host,
+        metavar="NAME=ROLE",
+        help="instead of dc01, mfa01, mim01; role dc, mfa or mim",
+    )
+    parser = argparse.ArgumentParser(prog="python -m lab", description="The embedded lab: Windows hosts on loopback.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(
+        name: str, run: Callable[[Any], int], parent: argparse.ArgumentParser, text: str
+    ) -> argparse.ArgumentParser:
+        found = commands.add_parser(name, parents=[parent], help=text)
+        found.set_defaults(run=run)
+        return found
+
+    start = command("start", _start, making, "start it in the background, unless it runs")
+    start.add_argument("--engine", choices=control.ENGINES, default="python")
+    command("stop", _stop, common, "stop it")
+    command("status", _status, common, f"say whether it runs; exit code {NOT_RUNNING} when not")
+    reset = command("reset", _reset, making, "throw its state away and start it as installed")
+    reset.add_argument("--engine", choices=control.ENGINES)
+    follow = command("journal", _journal, common, "print what changed on the hosts")
+    follow.add_argument("--follow", action="store_true", help="and go on, until Ctrl-C")
+    serve = command("serve", _serve, making, "run it here, until Ctrl-C")
+    serve.add_argument("--engine", choices=control.ENGINES, default="python")
+    serve.add_argument("--detach", action="store_true", help="in the background instead; returns when it is ready")
+    return parser
+
+
+def _host(text: str) -> tuple[str, str]:
+    name, sign, role = text.partition("=")
+    if not sign or role not in {"dc", "mfa", "mim"}:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected NAME=dc, NAME=mfa or NAME=mim")
+    return name, role
+
+
+def _start(options: argparse.Namespace) -> int:
+    started = control.ensure_started(options.engine, options.root, hosts=options.hosts, mim_build=options.mim_build)
+    print(control.status(options.root))
+    if not started:
+        print("It ran already.")
+    return 0
+
+
+def _stop(options: argparse.Namespace) -> int:
+    print("The lab is stopped." if control.stop(options.root) else "The lab was not running.")
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    now = control.status(options.root)
+    print(now or "The lab does not run. Start it: python -m lab start")
+    return 0 if now else NOT_RUNNING
+
+
+def _reset(options: argparse.Namespace) -> int:
+    control.reset(options.root, engine=options.engine, hosts=options.hosts, mim_build=options.mim_build)
+    print(control.status(options.root))
+    return 0
+
+
+def _journal(options: argparse.Namespace) -> int:
+    since = 0
+    try:
+        while True:
+            end = journal.mark(options.root)
+            for entry in journal.entries(options.root, min(since, end)):
+                print(entry, flush=True)
+            if not options.follow:
+                return 0
+            since = end
+            time.sleep(FOLLOW_S)
+    except KeyboardInterrupt:
+        return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    folder = Folder(options.root)
+    if options.detach:
+        return _detached(options, folder)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    _run(options, lambda: print(control.status(options.root), flush=True))
+    return 0
+
+
+def _run(options: argparse.Namespace, ready: Callable[[], None]) -> None:
+    lab = control.Lab(options.root, options.engine, options.hosts, mim_build=options.mim_build)
+    control.serve(lab, ready)
+
+
+def _detached(options: argparse.Namespace, folder: Folder) -> int:
+    """Go on in a child of our own session; print `started` or `running` when the lab is ready, else the reason."""
+    folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    told, tell = os.pipe()
+    if os.fork():
+        os.close(tell)
+        with os.fdopen(told, encoding="utf-8") as pipe:
+            word = pipe.read()
+        if word == "running" and not control.wait_ready(options.root):
+            word = "The other lab that was starting did not come up."
+        good = word in {"started", "running"}
+        print(word or "The lab ended while it was starting.", file=sys.stdout if good else sys.stderr)
+        return 0 if good else 1
+    os.close(told)
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    log = os.open(folder.server_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for number, target in ((0, nothing), (1, log), (2, log)):
+        os.dup2(target, number)
+    os.close(nothing)
+    os.close(log)
+
+    def say(word: str) -> None:
+        with contextlib.suppress(OSError):  # it was said before, or nobody waits any more
+            os.write(tell, word.encode())
+            os.close(tell)
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    try:
+        _run(options, lambda: say("started"))
+    except Exception as error:
+        if isinstance(error, AlreadyRunsError):
+            say("running")
+            return 0
+        logging.getLogger("lab").exception("the lab ended")
+        say(f"{error}" if isinstance(error, LabError) else f"{type(error).__name__}: {error}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
