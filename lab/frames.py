@@ -103,6 +103,8 @@ def parse_request(fields: list[str], last: int) -> Request | None:
     _, number, length, *parts = fields
     if not (number.isascii() and number.isdigit()):
         raise FrameError("SEQ is not a number")
+    if not all(parts):
+        raise FrameError("a field is empty, expected - for one without content")
     if length != str(_length(parts)):
         raise FrameError(f"LEN does not fit, the fields have {_length(parts)} characters")
     seq = int(number)

@@ -93,39 +93,42 @@ class State:
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Hold the machine against other threads and processes. Nests."""
+        """Hold the machine against other threads and processes. Nests. Raises FileNotFoundError where its folder is gone."""
         with self._lock:
             if self._depth == 0:
-                self._file = os.open(self.folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                fcntl.flock(self._file, fcntl.LOCK_EX)
-                self._fresh.clear()
+                self._take()
             self._depth += 1
             try:
                 yield
             finally:
                 self._depth -= 1
                 if self._depth == 0:
-                    os.close(self._file)  # gives the lock up, too
+                    self._give()
 
     @contextlib.contextmanager
     def let_go(self) -> Iterator[None]:
         """Inside `exclusive`, however deep: let others have the machine while waiting for something."""
-        with self._lock:  # ours already
-            depth, self._depth = self._depth, 0
-            if depth:
-                os.close(self._file)
-            for _ in range(depth):
-                self._lock.release()
+        depth, self._depth = self._depth, 0
+        self._give()
+        for _ in range(depth):
+            self._lock.release()
         try:
             yield
         finally:
             for _ in range(depth):
                 self._lock.acquire()
-            if depth:
-                self._file = os.open(self.folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                fcntl.flock(self._file, fcntl.LOCK_EX)
-                self._fresh.clear()
             self._depth = depth
+            self._take()
+
+    def _take(self) -> None:
+        self._fresh.clear()
+        self._file = os.open(self.folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def _give(self) -> None:
+        file, self._file = self._file, -1
+        if file >= 0:  # less where the folder went while the machine was let go
+            os.close(file)  # gives the lock up, too
 
     def read(self, name: str, default: Any = None) -> Any:
         """The document `name`.json, or `default` where there is none."""
