@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol, TypeAlias
 
-RegistryValue: TypeAlias = str | int | bytes | tuple[str, ...]  # REG_SZ or REG_EXPAND_SZ, REG_DWORD, REG_BINARY, REG_MULTI_SZ
+# REG_SZ or REG_EXPAND_SZ, REG_DWORD, REG_BINARY, REG_MULTI_SZ
+RegistryValue: TypeAlias = str | int | bytes | tuple[str, ...]
 
 
 @dataclass(frozen=True)
