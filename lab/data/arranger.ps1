@@ -78,7 +78,9 @@ function Add-Service([string] $Service, [string] $Program, [string] $DisplayName
         # wine's services.exe changes the value, then Set-Service goes on to a thing that wine does not have.
         try { Set-Service -Name $Service -StartupType $Start } catch [System.ComponentModel.Win32Exception], [Microsoft.PowerShell.Commands.ServiceCommandException] { }
     }
-    Set-RegistryKey "$servicesKey\$Service" @{ ObjectName = $Account; DependOnService = @{ texts = @($DependsOn) } }
+    Set-RegistryKey "$servicesKey\$Service" @{ ObjectName = $Account }
+    if (@($DependsOn).Count -gt 0) { Set-RegistryKey "$servicesKey\$Service" @{ DependOnService = @{ texts = @($DependsOn) } } }
+    elseif ($known) { $key = $hive.OpenSubKey("$servicesKey\$Service", $true); $key.DeleteValue('DependOnService', $false); $key.Dispose() }
     Set-RegistryKey $ourServices @{ $Service = '' }
 }
 
