@@ -84,7 +84,7 @@ def splice(document: Document, edits: Sequence[Edit]) -> Document:
     Raises PlanError where an edit cannot be made, where two touch the same bytes, or where the result would not read as wanted.
     """
     again = Document(cut(document.data, _cuts(document, edits)))
-    if again.encoding != document.encoding or not _same(_edited(document, edits), again.root):
+    if again.encoding != document.encoding or not _same(*_edited(document, edits), again.root):
         raise PlanError("the edited document would not read as wanted, so nothing is written (please report this)")
     return again
 
@@ -375,17 +375,18 @@ def _written(element: etree._Element) -> str:
 # -- the check --
 
 
-def _edited(document: Document, edits: Sequence[Edit]) -> etree._Element:
-    """The same edits made by lxml on a copy of its tree; where children come or go, white space among them is not compared."""
+def _edited(document: Document, edits: Sequence[Edit]) -> tuple[etree._Element, set[etree._Element]]:
+    """The same edits made by lxml on a copy of its tree, and the elements whose children came or went."""
     root = deepcopy(document.root)
     copies = dict(zip(document.elements, root.iter(etree.Element), strict=True))
+    loose: set[etree._Element] = set()
     for edit in edits:
         match edit:
             case SetText():
                 copies[edit.element][:] = []
                 copies[edit.element].text = edit.text
             case Remove():
-                _drop(copies[edit.element])
+                loose.add(_drop(copies[edit.element]))
             case SetAttribute(value=None):
                 if edit.name in copies[edit.element].attrib:
                     del copies[edit.element].attrib[edit.name]
@@ -393,15 +394,17 @@ def _edited(document: Document, edits: Sequence[Edit]) -> etree._Element:
                 copies[edit.element].set(edit.name, edit.value or "")
             case Add():
                 child = etree.SubElement(copies[edit.parent], edit.name)
+                loose.add(copies[edit.parent])
                 child.text = edit.text
                 for name, value, _ in edit.attributes:
                     child.set(name, value)
             case _:
                 assert_never(edit)
-    return root
+    return root, loose
 
 
-def _drop(element: etree._Element) -> None:
+def _drop(element: etree._Element) -> etree._Element:
+    """Take an element out, its tail stays; returns its parent."""
     parent, before, tail = element.getparent(), element.getprevious(), element.tail or ""
     if parent is None:
         raise PlanError("the root element cannot be removed")
@@ -411,17 +414,17 @@ def _drop(element: etree._Element) -> None:
         parent.text = (parent.text or "") + tail
     element.tail = None
     parent.remove(element)
+    return parent
 
 
-def _same(wanted: etree._Element, found: etree._Element) -> bool:
-    """Equal names, attributes, texts, comments and instructions in one order. White space counts in leaves, not among elements."""
+def _same(wanted: etree._Element, loose: set[etree._Element], found: etree._Element) -> bool:
+    """Equal names, attributes, texts, comments and instructions in one order. In the `loose` ones white space between the nodes may differ."""
     pairs = [(wanted, found)]
     while pairs:
         one, other = pairs.pop()
         if one.tag != other.tag or attributes(one) != attributes(other) or len(one) != len(other):
             return False
-        exact = next(one.iterchildren("*"), None) is None
-        if _texts(one, exact=exact) != _texts(other, exact=exact):
+        if _texts(one, exact=one not in loose) != _texts(other, exact=one not in loose):
             return False
         pairs += zip(one, other, strict=True)
     return True

@@ -63,6 +63,8 @@ def read_elements(file: FileContent, names: Sequence[str], wanted: XmlWanted) ->
     try:
         document = _document(file)
         _check_namespaces(wanted.namespaces)
+        for name in names:
+            _check_name(name, wanted.namespaces, "an element")
         parent = one_element(document, wanted.parent, wanted.namespaces)
         found = _Children(document, parent, wanted)
         elements = [one for name in names for one in found.named(name)] if names else list(parent.iterchildren("*"))

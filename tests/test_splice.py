@@ -51,6 +51,7 @@ comments = st.text("ab \n<&>é", max_size=6).map(lambda text: f"<!--{text}-->")
 instructions = st.text("ab <&é", max_size=6).map(lambda text: f"<?pi {text}?>" if text.strip() else "<?pi?>")
 sections = plain.map(lambda text: f"<![CDATA[{text}]]>")
 references = st.sampled_from(("&amp;", "&lt;", "&#233;", "&#x20AC;", "&#13;", "&#10;"))
+indents = st.sampled_from(("\n", "\n\t", "\n  ", "\n\n  "))
 texts = plain.map(lambda text: text.replace(">", "&gt;")) | references | SPACE
 
 
@@ -61,8 +62,13 @@ def element_texts(draw: st.DrawFn, depth: int = 3, name: str | None = None) -> s
     if draw(st.booleans()) and depth < 3:
         return f"{tag}/>"
     inner = [comments, instructions, sections, texts]
-    below = st.one_of(*inner, *([element_texts(depth - 1)] * 3 if depth else []))
-    content = "".join(draw(st.lists(below, max_size=4)))
+    if draw(st.booleans()):  # as editors write it: each element on its line, now and then something between
+        inner = [comments, instructions, indents]
+    below = st.one_of(
+        *inner,
+        *([element_texts(depth - 1), st.tuples(indents, element_texts(depth - 1)).map("".join)] * 2 if depth else []),
+    )
+    content = "".join(draw(st.lists(below, max_size=4))) + draw(st.just("") | indents)
     return f"{tag}>{content}</{name}{draw(SPACE)}>"
 
 
@@ -157,8 +163,7 @@ def test_bytes_outside_the_edits_stay_and_the_result_reads_as_edited(made: Made,
     # Every byte outside the widest ranges is there, in order, around whatever the edits put in.
     keep, at = [], 0
     for start, end in sorted(touched(document, edits)):
-        if start > at:
-            keep.append(made.data[at:start])
+        keep.append(made.data[at:start])
         at = max(at, end)
     keep.append(made.data[at:])
     position = 0
