@@ -171,7 +171,8 @@ class WineMachine(Machine):
                     yield f"folder {self.prefix.windows_path(Path(parent, name))}", ""
                 for name in sorted(names):
                     path = Path(parent, name)
-                    yield f"file {self.prefix.windows_path(path)}", self._file(path)
+                    with contextlib.suppress(FileNotFoundError):  # it went away while we looked
+                        yield f"file {self.prefix.windows_path(path)}", self._file(path)
 
     def _file(self, path: Path) -> str:
         status = path.stat()
