@@ -168,7 +168,7 @@ class Authentication(Readable):
     """
     What `facts.iis.IisAuthentication` gives.
 
-    `site` is the stored spelling of its name, None where there is no such site; `paths` are the applications and virtual directories of the site;
+    `site` is the stored spelling of its name, None where there is no such site: the rest is then what one would inherit. `paths` are the applications and virtual directories of the site;
     `config` is applicationHost.config's full path. `modules` are those that run at the location, None where they could not be read (`modules_error`).
     """
 
