@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from connectors.call import Answer, HostCall
 from facts.base import HostAnswer, HostFact
-from model.files import FileContent, FileInfo, FileKind
+from model.files import LARGEST_FILE, FileContent, FileInfo, FileKind
 
 
 class _File(HostAnswer):
@@ -49,12 +49,15 @@ def file_info(answer: Answer) -> FileInfo:
 
 def file_content(answer: Answer) -> FileContent:
     """
-    A file with its bytes. Raises ValueError where they are not what the host hashed.
+    A file with its bytes. Raises ValueError where they are not all, or not what the host hashed.
 
-    A file that is longer than what one answer holds comes with less bytes than its length: whoever edits it refuses it by that.
+    A file that is longer than what one answer holds comes with no bytes: whoever edits it refuses it by its length.
     """
     info = file_info(answer)
-    whole = info.kind == "file" and info.length == len(answer.blob)
-    if whole and info.sha256 != hashlib.sha256(answer.blob).hexdigest():
+    if info.kind != "file" or (info.length or 0) > LARGEST_FILE:
+        return FileContent(info, b"")
+    if info.length != len(answer.blob):
+        raise ValueError(f"{info.path}: {len(answer.blob)} of {info.length} bytes arrived")
+    if info.sha256 != hashlib.sha256(answer.blob).hexdigest():
         raise ValueError(f"{info.path}: the bytes that arrived are not those that the host hashed")
     return FileContent(info, answer.blob)

@@ -9,9 +9,9 @@ from typing_extensions import override
 from connectors.call import Answer, HostCall
 from facts.base import HostFact
 from facts.files import file_content
+from model.files import LARGEST_FILE
 from model.xml import Secrecy, XmlFile, XmlWanted
 from plans.xml import read_elements
-from plans.xml_document import LARGEST_FILE
 
 
 class XmlElements(HostFact[XmlFile]):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
+
+LARGEST_FILE: Final = 4 * 1024 * 1024  # bytes that are edited; what one Read-File answers (docs/verbs.md)
 
 FileKind: TypeAlias = Literal["file", "folder", "absent"]
 

@@ -14,11 +14,11 @@ from typing import Final
 from lxml import etree
 
 from model.change import Change, PlanError
-from model.files import FileContent
+from model.files import LARGEST_FILE, FileContent
 from model.secret import Secret
 from model.xml import Text, XmlElement, XmlFile, XmlWanted
 from plans.splice import NOT_XML, XML_NAMESPACE, Add, Edit, Remove, SetAttribute, SetText, splice
-from plans.xml_document import LARGEST_FILE, Document, attributes, leaf_text
+from plans.xml_document import Document, attributes, leaf_text
 from plans.xpath import one_element
 
 BACKUP_DIGITS: Final = 12  # of the old SHA-256, in the name of a backup

@@ -17,8 +17,8 @@ from xml.parsers import expat
 from lxml import etree
 
 from model.change import PlanError
+from model.files import LARGEST_FILE
 
-LARGEST_FILE: Final = 4 * 1024 * 1024  # bytes; what one Read-File answers (docs/verbs.md)
 BLANK: Final = " \t\r\n"  # XML's white space (XML 1.0, production 3), which is not Python's
 
 Kind: TypeAlias = Literal["element", "text", "cdata", "comment", "instruction"]
