@@ -9,18 +9,15 @@ $script:NotInPath = New-Object -TypeName System.Text.RegularExpressions.Regex -A
 $script:FullPath = New-Object -TypeName System.Text.RegularExpressions.Regex -ArgumentList '^([A-Za-z]:\\|\\\\[^\\.?][^\\]*\\[^\\]+)', 'CultureInvariant'
 
 function Resolve-FullPath {
-    <#
-    .SYNOPSIS
-        Gives the full form of a Windows path, or refuses it.
-    .DESCRIPTION
-        A relative path would mean whatever folder the shell stands in, a device path is no file. Both slashes are accepted, `..` is resolved.
-    .OUTPUTS
-        The path as text.
-    .EXAMPLE
-        Resolve-FullPath -Path 'c:/inetpub/../x'
-    #>
-    [CmdletBinding()]
-    param([Parameter(Mandatory = $true)] [AllowEmptyString()] [string] $Path)
+    # .SYNOPSIS
+    #     Gives the full form of a Windows path, or refuses it.
+    # .DESCRIPTION
+    #     A relative path would mean whatever folder the shell stands in, a device path is no file. Both slashes are accepted, `..` is resolved.
+    # .OUTPUTS
+    #     The path as text.
+    # .EXAMPLE
+    #     Resolve-FullPath -Path 'c:/inetpub/../x'
+    param([string] $Path)
     $given = $Path.Replace('/', '\')
     if (-not $script:FullPath.IsMatch($given) -or $script:NotInPath.IsMatch($given)) {
         throw New-Refusal -Kind 'invalid' -Where $Path -Why 'not a full path such as C:\folder\file or \\server\share\file'
@@ -33,14 +30,11 @@ function Resolve-FullPath {
 }
 
 function Get-PathKind {
-    <#
-    .SYNOPSIS
-        Tells what stands at a path. File.Exists would say "no" where it is not allowed to look.
-    .OUTPUTS
-        file, folder or absent
-    #>
-    [CmdletBinding()]
-    param([Parameter(Mandatory = $true)] [string] $Path)
+    # .SYNOPSIS
+    #     Tells what stands at a path. File.Exists would say "no" where it is not allowed to look.
+    # .OUTPUTS
+    #     file, folder or absent
+    param([string] $Path)
     try { $attributes = [System.IO.File]::GetAttributes($Path) }
     catch {
         $root = $_.Exception.GetBaseException()
@@ -51,39 +45,30 @@ function Get-PathKind {
 }
 
 function Open-File {
-    <#
-    .SYNOPSIS
-        Opens a file for reading and says in which way others may use it meanwhile.
-    #>
-    [CmdletBinding()]
-    param([Parameter(Mandatory = $true)] [string] $Path, [System.IO.FileShare] $Share = 'ReadWrite, Delete')
+    # .SYNOPSIS
+    #     Opens a file for reading and says in which way others may use it meanwhile.
+    param([string] $Path, [System.IO.FileShare] $Share = 'ReadWrite, Delete')
     New-Object -TypeName System.IO.FileStream -ArgumentList $Path, ([System.IO.FileMode]::Open), ([System.IO.FileAccess]::Read), $Share, 65536
 }
 
 function ConvertTo-Hex {
-    <#
-    .SYNOPSIS
-        Gives bytes as lower-case hex.
-    #>
-    [CmdletBinding()]
-    param([Parameter(Mandatory = $true)] [byte[]] $Bytes)
+    # .SYNOPSIS
+    #     Gives bytes as lower-case hex.
+    param([byte[]] $Bytes)
     [System.BitConverter]::ToString($Bytes).Replace('-', '').ToLowerInvariant()
 }
 
 function Get-ContentHash {
-    <#
-    .SYNOPSIS
-        SHA-256 of a file (lower-case hex), or `absent`; a folder is refused.
-    .DESCRIPTION
-        A file that another process writes to is `locked` unless the caller shares more: its hash would be of nothing that ever was.
-    .EXAMPLE
-        Get-ContentHash -Path 'C:\x.xml' -Named 'c:/x.xml'
-    #>
-    [CmdletBinding()]
+    # .SYNOPSIS
+    #     SHA-256 of a file (lower-case hex), or `absent`; a folder is refused.
+    # .DESCRIPTION
+    #     A file that another process writes to is `locked` unless the caller shares more: its hash would be of nothing that ever was.
+    # .EXAMPLE
+    #     Get-ContentHash -Path 'C:\x.xml' -Named 'c:/x.xml'
     param(
-        [Parameter(Mandatory = $true)] [string] $Path,
+        [string] $Path,
         # What an error calls the file: the name that the caller gave.
-        [Parameter(Mandatory = $true)] [string] $Named,
+        [string] $Named,
         [System.IO.FileShare] $Share = 'Read, Delete'
     )
     $kind = Get-PathKind -Path $Path
@@ -98,12 +83,9 @@ function Get-ContentHash {
 }
 
 function ConvertTo-UtcText {
-    <#
-    .SYNOPSIS
-        Gives a time in UTC with 100 ns: 2026-11-25T08:00:00.1234567Z.
-    #>
-    [CmdletBinding()]
-    param([Parameter(Mandatory = $true)] [System.DateTime] $Time)
+    # .SYNOPSIS
+    #     Gives a time in UTC with 100 ns: 2026-11-25T08:00:00.1234567Z.
+    param([System.DateTime] $Time)
     $Time.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss.fffffff'Z'", $script:Invariant)
 }
 
@@ -170,14 +152,11 @@ function Read-File {
 }
 
 function Open-Upload {
-    <#
-    .SYNOPSIS
-        Makes the file beside a target that becomes it later. Where there is a file whose rights it must have, it gets them while it is still empty.
-    .OUTPUTS
-        @{ path; beside; stream; sha }
-    #>
-    [CmdletBinding()]
-    param([Parameter(Mandatory = $true)] [string] $Path, [Parameter(Mandatory = $true)] [string] $Name, [string] $RightsOf = '')
+    # .SYNOPSIS
+    #     Makes the file beside a target that becomes it later. Where there is a file whose rights it must have, it gets them while it is still empty.
+    # .OUTPUTS
+    #     @{ path; beside; stream; sha }
+    param([string] $Path, [string] $Name, [string] $RightsOf = '')
     $beside = '{0}.{1}.new' -f $Path, $Name
     # WriteThrough and Flush($true): the bytes are on the disk before the swap.
     $new = [ordered]@{ path = $Path; beside = $beside; stream = $null; sha = (New-Object -TypeName System.Security.Cryptography.SHA256CryptoServiceProvider) }
@@ -198,23 +177,17 @@ function Open-Upload {
 }
 
 function Add-Block {
-    <#
-    .SYNOPSIS
-        Appends bytes to an upload.
-    #>
-    [CmdletBinding()]
-    param([Parameter(Mandatory = $true)] [System.Collections.IDictionary] $Upload, [Parameter(Mandatory = $true)] [AllowEmptyCollection()] [byte[]] $Bytes)
+    # .SYNOPSIS
+    #     Appends bytes to an upload.
+    param([System.Collections.IDictionary] $Upload, [byte[]] $Bytes)
     $Upload.stream.Write($Bytes, 0, $Bytes.Length)
     $null = $Upload.sha.TransformBlock($Bytes, 0, $Bytes.Length, $null, 0)
 }
 
 function Complete-Upload {
-    <#
-    .SYNOPSIS
-        Flushes an upload and gives the SHA-256 of what was written.
-    #>
-    [CmdletBinding()]
-    param([Parameter(Mandatory = $true)] [System.Collections.IDictionary] $Upload)
+    # .SYNOPSIS
+    #     Flushes an upload and gives the SHA-256 of what was written.
+    param([System.Collections.IDictionary] $Upload)
     $Upload.stream.Flush($true)
     $Upload.stream.Dispose()
     $null = $Upload.sha.TransformFinalBlock((New-Object -TypeName 'byte[]' -ArgumentList 0), 0, 0)
@@ -222,12 +195,9 @@ function Complete-Upload {
 }
 
 function Close-Upload {
-    <#
-    .SYNOPSIS
-        Ends an upload and removes what it left beside the target. After a swap nothing is left, and nothing happens.
-    #>
-    [CmdletBinding()]
-    param([Parameter(Mandatory = $true)] [System.Collections.IDictionary] $Upload)
+    # .SYNOPSIS
+    #     Ends an upload and removes what it left beside the target. After a swap nothing is left, and nothing happens.
+    param([System.Collections.IDictionary] $Upload)
     if ($null -ne $Upload.stream) { $Upload.stream.Dispose() }
     $Upload.sha.Dispose()
     if (-not [System.IO.File]::Exists($Upload.beside)) { return }
@@ -236,25 +206,19 @@ function Close-Upload {
 }
 
 function Clear-Upload {
-    <#
-    .SYNOPSIS
-        Ends every upload that was not finished; the runtime calls it when the process ends.
-    #>
-    [CmdletBinding()]
+    # .SYNOPSIS
+    #     Ends every upload that was not finished; the runtime calls it when the process ends.
     param()
     foreach ($upload in @($script:Uploads.Values)) { Close-Upload -Upload $upload }
     $script:Uploads.Clear()
 }
 
 function Assert-Writable {
-    <#
-    .SYNOPSIS
-        Refuses a target that is not what the caller read, or that could not be written anyway.
-    .OUTPUTS
-        Nothing.
-    #>
-    [CmdletBinding()]
-    param([Parameter(Mandatory = $true)] [string] $Path, [Parameter(Mandatory = $true)] [string] $Named, [Parameter(Mandatory = $true)] [string] $Expected)
+    # .SYNOPSIS
+    #     Refuses a target that is not what the caller read, or that could not be written anyway.
+    # .OUTPUTS
+    #     Nothing.
+    param([string] $Path, [string] $Named, [string] $Expected)
     $now = Get-ContentHash -Path $Path -Named $Named
     if ($now -cne $Expected) { throw New-Refusal -Kind 'conflict' -Where $Named -Why "content is $now, expected $Expected" }
     if ($now -ceq 'absent') {
@@ -267,12 +231,9 @@ function Assert-Writable {
 }
 
 function Move-Upload {
-    <#
-    .SYNOPSIS
-        Puts a complete upload in the target's place.
-    #>
-    [CmdletBinding()]
-    param([Parameter(Mandatory = $true)] [System.Collections.IDictionary] $Upload, [Parameter(Mandatory = $true)] [string] $Expected)
+    # .SYNOPSIS
+    #     Puts a complete upload in the target's place.
+    param([System.Collections.IDictionary] $Upload, [string] $Expected)
     # Move refuses an existing target on both .NETs: whoever was faster keeps his file.
     if ($Expected -ceq 'absent') { [System.IO.File]::Move($Upload.beside, $Upload.path); return }
     try { [System.IO.File]::Replace($Upload.beside, $Upload.path, [NullString]::Value) }

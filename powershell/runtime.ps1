@@ -23,22 +23,19 @@ $script:NotPlain = New-Object -TypeName System.Text.RegularExpressions.Regex -Ar
 $script:WordStart = New-Object -TypeName System.Text.RegularExpressions.Regex -ArgumentList '(?<=[a-z0-9])[A-Z]', 'CultureInvariant'
 
 function New-Refusal {
-    <#
-    .SYNOPSIS
-        Makes the exception that a verb throws when it knows what is wrong.
-    .OUTPUTS
-        System.Exception that Get-ErrorRecord turns into an error of docs/verbs.md.
-    .EXAMPLE
-        throw New-Refusal -Kind 'conflict' -Where $Path -Why "content is $now, expected $Expected"
-    #>
-    [CmdletBinding()]
+    # .SYNOPSIS
+    #     Makes the exception that a verb throws when it knows what is wrong.
+    # .OUTPUTS
+    #     System.Exception that Get-ErrorRecord turns into an error of docs/verbs.md.
+    # .EXAMPLE
+    #     throw New-Refusal -Kind 'conflict' -Where $Path -Why "content is $now, expected $Expected"
     param(
         # missing, conflict, locked, invalid, denied, busy, not-installed, ambiguous, timeout or unknown.
-        [Parameter(Mandatory = $true)] [string] $Kind,
+        [string] $Kind,
         # The thing, by the name that was given.
-        [Parameter(Mandatory = $true)] [AllowEmptyString()] [string] $Where,
+        [string] $Where,
         # Our own words: what was found, what was expected. Never a secret.
-        [Parameter(Mandatory = $true)] [string] $Why,
+        [string] $Why,
         # HResult of what lies below, signed or unsigned, or $null.
         [object] $HResult = $null,
         # LDAP result code, and the leading hex of the server's text as a number; $null where there is none.
@@ -55,34 +52,28 @@ function New-Refusal {
 }
 
 function ConvertTo-Unsigned {
-    <#
-    .SYNOPSIS
-        Gives an HResult as the unsigned 32-bit number that the wire carries; $null stays $null.
-    #>
-    [CmdletBinding()]
+    # .SYNOPSIS
+    #     Gives an HResult as the unsigned 32-bit number that the wire carries; $null stays $null.
     param([object] $HResult)
     if ($null -eq $HResult) { return $null }
     [long]$HResult -band 4294967295
 }
 
 function Get-ErrorRecord {
-    <#
-    .SYNOPSIS
-        Turns what a verb threw into the error of docs/verbs.md.
-    .DESCRIPTION
-        A refusal of ours anywhere in the chain of inner exceptions wins. Else the innermost exception that is known by type or HResult decides.
-        No message of Windows is read or passed on: they are translated, and they may quote an argument.
-    .OUTPUTS
-        Ordered dictionary: kind, what, where, why, hresult, and ldap, win32 where they are known.
-    .EXAMPLE
-        try { Read-File -Path 'C:\x' } catch { Get-ErrorRecord -Thrown $_.Exception -What 'Read-File' -Where 'C:\x' }
-    #>
-    [CmdletBinding()]
+    # .SYNOPSIS
+    #     Turns what a verb threw into the error of docs/verbs.md.
+    # .DESCRIPTION
+    #     A refusal of ours anywhere in the chain of inner exceptions wins. Else the innermost exception that is known by type or HResult decides.
+    #     No message of Windows is read or passed on: they are translated, and they may quote an argument.
+    # .OUTPUTS
+    #     Ordered dictionary: kind, what, where, why, hresult, and ldap, win32 where they are known.
+    # .EXAMPLE
+    #     try { Read-File -Path 'C:\x' } catch { Get-ErrorRecord -Thrown $_.Exception -What 'Read-File' -Where 'C:\x' }
     param(
-        [Parameter(Mandatory = $true)] [System.Exception] $Thrown,
-        [Parameter(Mandatory = $true)] [string] $What,
+        [System.Exception] $Thrown,
+        [string] $What,
         # Stands where a refusal names nothing itself.
-        [Parameter(Mandatory = $true)] [AllowEmptyString()] [string] $Where
+        [string] $Where
     )
     $chain = @()
     for ($at = $Thrown; $null -ne $at; $at = $at.InnerException) { $chain = @(, $at) + $chain }
@@ -129,110 +120,75 @@ function Get-ErrorRecord {
 }
 
 function ConvertFrom-JsonBytes {
-    <#
-    .SYNOPSIS
-        Reads JSON (UTF-8) into dictionaries, arrays, strings, integers, bool and $null.
-    .DESCRIPTION
-        JsonReaderWriterFactory is the one reader that Windows PowerShell 5.1 and PowerShell 7 share and that no log sees (facts/winrm.md 5).
-        It gives XML, with the JSON type in an attribute and odd keys in an attribute `item`. Throws for anything but whole JSON and for fractions.
-    .OUTPUTS
-        The value; an array stays one object.
-    #>
-    [CmdletBinding()]
-    param([Parameter(Mandatory = $true)] [byte[]] $Json)
+    # .SYNOPSIS
+    #     Reads JSON (UTF-8) into ordered dictionaries, arrays, strings, integers, bool and $null.
+    # .DESCRIPTION
+    #     JsonReaderWriterFactory is the one reader that Windows PowerShell 5.1 and PowerShell 7 share and that no log sees (facts/winrm.md 5).
+    #     It gives XML, with the JSON type in an attribute and odd keys in an attribute `item`. Throws for anything but whole JSON and for fractions.
+    param([byte[]] $Json)
     $xml = [System.Runtime.Serialization.Json.JsonReaderWriterFactory]::CreateJsonReader($Json, [System.Xml.XmlDictionaryReaderQuotas]::Max)
-    try {
-        # One frame for each open object or array: where finished values go.
-        $open = New-Object -TypeName System.Collections.Stack
-        $top = New-Object -TypeName System.Collections.ArrayList
-        $into = $top
-        $name = ''
-        $null = $xml.Read()
-        while (-not $xml.EOF) {
-            $node = $xml.NodeType
-            if ($node -eq [System.Xml.XmlNodeType]::Element) {
-                if ($into -is [System.Collections.IDictionary]) {
-                    $name = if ($xml.NamespaceURI -ceq 'item') { $xml.GetAttribute('item') } else { $xml.LocalName }
-                }
-                $kind = $xml.GetAttribute('type')
-                if ($kind -ceq 'object' -or $kind -ceq 'array') {
-                    $open.Push(@($into, $name))
-                    $into = if ($kind -ceq 'object') { New-Object -TypeName System.Collections.Specialized.OrderedDictionary } else { , (New-Object -TypeName System.Collections.ArrayList) }
-                    if (-not $xml.IsEmptyElement) { $null = $xml.Read(); continue }
-                    $null = $xml.Read()
-                }
-                else {
-                    $text = $xml.ReadElementContentAsString()
-                    $value = $text
-                    if ($kind -ceq 'number') {
-                        $value = [long]::Parse($text, [System.Globalization.NumberStyles]::AllowLeadingSign, $script:Invariant)
-                        if ($value -ge -2147483648 -and $value -le 2147483647) { $value = [int]$value }
-                    }
-                    elseif ($kind -ceq 'boolean') { $value = $text.Trim() -ceq 'true' }
-                    elseif ($kind -ceq 'null') { $value = $null }
-                    if ($into -is [System.Collections.IDictionary]) { $into.Add($name, $value) } else { $null = $into.Add($value) }
-                    continue
-                }
+    # What is open around the value that is read: where it goes to, and under which name that goes further out.
+    $open = [System.Collections.Stack]::new()
+    $into = [System.Collections.ArrayList]::new()
+    $name = ''
+    $null = $xml.Read()
+    while (-not $xml.EOF) {
+        if ($xml.NodeType -eq [System.Xml.XmlNodeType]::Element) {
+            if ($into -is [System.Collections.IDictionary]) { $name = if ($xml.NamespaceURI -ceq 'item') { $xml.GetAttribute('item') } else { $xml.LocalName } }
+            $kind = $xml.GetAttribute('type')
+            if ($kind -ceq 'object' -or $kind -ceq 'array') {
+                $open.Push(@($into, $name))
+                # The comma keeps an empty list a list.
+                $into = if ($kind -ceq 'object') { [System.Collections.Specialized.OrderedDictionary]::new() } else { , [System.Collections.ArrayList]::new() }
+                $null = $xml.Read()
+                continue
             }
-            elseif ($node -eq [System.Xml.XmlNodeType]::EndElement) { $null = $xml.Read() }
-            else { $null = $xml.Read(); continue }
-            # An object or array is complete.
+            $value = $xml.ReadElementContentAsString()
+            if ($kind -ceq 'number') {
+                $value = [long]::Parse($value, [System.Globalization.NumberStyles]::AllowLeadingSign, $script:Invariant)
+                if ($value -ge -2147483648 -and $value -le 2147483647) { $value = [int]$value }
+            }
+            elseif ($kind -ceq 'boolean') { $value = $value.Trim() -ceq 'true' }
+            elseif ($kind -ceq 'null') { $value = $null }
+        }
+        elseif ($xml.NodeType -eq [System.Xml.XmlNodeType]::EndElement) {
             $value = if ($into -is [System.Collections.ArrayList]) { , $into.ToArray() } else { $into }
             $into, $name = $open.Pop()
-            if ($into -is [System.Collections.IDictionary]) { $into.Add($name, $value) } else { $null = $into.Add($value) }
+            $null = $xml.Read()
         }
+        else { $null = $xml.Read(); continue }
+        if ($into -is [System.Collections.IDictionary]) { $into.Add($name, $value) } else { $null = $into.Add($value) }
     }
-    finally { $xml.Close() }
-    if ($open.Count -ne 0 -or $top.Count -ne 1) { throw New-Refusal -Kind 'invalid' -Where 'json' -Why 'the JSON is not one whole value' }
-    , $top[0]
+    , $into[0]
 }
 
-function Add-JsonText {
-    <#
-    .SYNOPSIS
-        Appends a string as a JSON string in ASCII, each UTF-16 unit outside it as \uXXXX: a lone surrogate comes through.
-    #>
-    [CmdletBinding()]
-    param([System.Text.StringBuilder] $To, [string] $Text)
-    $plain = $Text.Replace('\', '\\').Replace('"', '\"')
-    $null = $To.Append('"')
-    $from = 0
-    $found = $script:NotPlain.Matches($plain)
-    if ($found.Count -gt 5000) {
-        # So many short runs are slower one by one than everything escaped at once. From the text itself: `\u005c` must not be doubled.
-        $plain = $Text
-        $runs = @(, @(0, $Text.Length))
-    }
-    else { $runs = @(foreach ($match in $found) { , @($match.Index, $match.Length) }) }
-    foreach ($run in $runs) {
-        $null = $To.Append($plain, $from, $run[0] - $from)
-        $bytes = New-Object -TypeName 'byte[]' -ArgumentList (2 * $run[1])
-        # Not by an Encoding, which would replace a lone surrogate.
-        [System.Buffer]::BlockCopy($plain.ToCharArray($run[0], $run[1]), 0, $bytes, 0, $bytes.Length)
-        $null = $To.Append([System.Text.RegularExpressions.Regex]::Replace([System.BitConverter]::ToString($bytes), '(..)-(..)-?', '\u$2$1'))
-        $from = $run[0] + $run[1]
-    }
-    $null = $To.Append($plain, $from, $plain.Length - $from).Append('"')
+$script:Escape = {
+    # From the UTF-16 units: an Encoding would replace a lone surrogate.
+    $bytes = New-Object -TypeName 'byte[]' -ArgumentList (2 * $args[0].Value.Length)
+    [System.Buffer]::BlockCopy($args[0].Value.ToCharArray(), 0, $bytes, 0, $bytes.Length)
+    [System.Text.RegularExpressions.Regex]::Replace([System.BitConverter]::ToString($bytes), '(..)-(..)-?', '\u$2$1')
 }
 
 function Add-Json {
-    <#
-    .SYNOPSIS
-        Appends a value as JSON. Anything but dictionaries, lists, strings, integers, bool and $null is an error: nothing is turned into text.
-    .EXAMPLE
-        Add-Json -To $builder -Value @{ ok = $true }
-    #>
-    [CmdletBinding()]
+    # .SYNOPSIS
+    #     Appends a value as JSON in ASCII. Anything but dictionaries, lists, strings, integers, bool and $null is an error: nothing is turned into text.
     param([System.Text.StringBuilder] $To, [object] $Value)
     if ($null -eq $Value) { $null = $To.Append('null') }
-    elseif ($Value -is [string]) { Add-JsonText -To $To -Text $Value }
+    elseif ($Value -is [string]) {
+        $text = $Value.Replace('\', '\\').Replace('"', '\"')
+        $runs = $script:NotPlain.Matches($text).Count
+        # So many short runs are slower one by one than all of it escaped at once.
+        if ($runs -gt 5000) { $text = & $script:Escape @{ Value = $Value } }
+        elseif ($runs -gt 0) { $text = $script:NotPlain.Replace($text, [System.Text.RegularExpressions.MatchEvaluator]$script:Escape) }
+        $null = $To.Append('"').Append($text).Append('"')
+    }
     elseif ($Value -is [bool]) { $null = $To.Append($(if ($Value) { 'true' } else { 'false' })) }
     elseif ($Value -is [int] -or $Value -is [long] -or $Value -is [uint32] -or $Value -is [byte]) { $null = $To.Append(([long]$Value).ToString($script:Invariant)) }
     elseif ($Value -is [System.Collections.IDictionary]) {
         $separator = '{'
         foreach ($entry in $Value.GetEnumerator()) {
             $null = $To.Append($separator)
-            Add-JsonText -To $To -Text ([string]$entry.Key)
+            Add-Json -To $To -Value ([string]$entry.Key)
             $null = $To.Append(':')
             Add-Json -To $To -Value $entry.Value
             $separator = ','
@@ -252,17 +208,14 @@ function Add-Json {
 }
 
 function Get-Binding {
-    <#
-    .SYNOPSIS
-        Gives the parameters of a verb by their names on the wire.
-    .OUTPUTS
-        Ordered dictionary: `size_limit` -> @{ name = 'SizeLimit'; type = [type]; mandatory = bool }
-    #>
-    [CmdletBinding()]
-    param([Parameter(Mandatory = $true)] [string] $Verb)
+    # .SYNOPSIS
+    #     Gives the parameters of a verb by their names on the wire.
+    # .OUTPUTS
+    #     Ordered dictionary: `size_limit` -> @{ name = 'SizeLimit'; type = [type]; mandatory = bool }
+    param([string] $Verb)
     if (-not $script:Bindings.ContainsKey($Verb)) {
         $command = $ExecutionContext.InvokeCommand.GetCommand($Verb, [System.Management.Automation.CommandTypes]::Function)
-        $binding = New-Object -TypeName System.Collections.Specialized.OrderedDictionary
+        $binding = [System.Collections.Specialized.OrderedDictionary]::new()
         # Read from the text, since .Parameters has the common ones (-Verbose ...) too, which nobody may give.
         $block = $command.ScriptBlock.Ast.Body.ParamBlock
         if ($null -ne $block) {
@@ -284,12 +237,9 @@ function Get-Binding {
 }
 
 function Test-Kind {
-    <#
-    .SYNOPSIS
-        Tells whether a value of JSON is of the kind that a parameter takes. PowerShell itself would turn a list into text and text into a number.
-    #>
-    [CmdletBinding()]
-    param([object] $Value, [Parameter(Mandatory = $true)] [System.Type] $Type)
+    # .SYNOPSIS
+    #     Tells whether a value of JSON is of the kind that a parameter takes. PowerShell itself would turn a list into text and text into a number.
+    param([object] $Value, [System.Type] $Type)
     if ($Type -eq [string]) { return ($Value -is [string]) }
     if ($Type -eq [bool]) { return ($Value -is [bool]) }
     if ($Type -eq [int]) { return ($Value -is [int]) }
@@ -300,15 +250,12 @@ function Test-Kind {
 }
 
 function Invoke-Verb {
-    <#
-    .SYNOPSIS
-        Runs one verb of the table with the arguments of a request.
-    .DESCRIPTION
-        Whatever the verb, or something below it, writes to any stream is captured: only the dictionary that it answers goes further.
-    .OUTPUTS
-        Ordered dictionary: ok, and result or error.
-    #>
-    [CmdletBinding()]
+    # .SYNOPSIS
+    #     Runs one verb of the table with the arguments of a request.
+    # .DESCRIPTION
+    #     Whatever the verb, or something below it, writes to any stream is captured: only the dictionary that it answers goes further.
+    # .OUTPUTS
+    #     Ordered dictionary: ok, and result or error.
     param([object] $Verb, [object] $Arguments, [byte[]] $Bytes, [string] $Mode)
     $what = if ($Verb -is [string]) { $Verb } else { '' }
     $where = ''
@@ -341,7 +288,7 @@ function Invoke-Verb {
         foreach ($piece in @(& $what @bound *>&1)) { if ($piece -is [System.Collections.IDictionary]) { $result = $piece } }
         if ($null -eq $result) { throw New-Refusal -Kind 'unknown' -Where $where -Why 'the verb answered nothing' }
         # Written here, so that a value that cannot be written is an error of this verb.
-        $text = New-Object -TypeName System.Text.StringBuilder
+        $text = [System.Text.StringBuilder]::new()
         Add-Json -To $text -Value ([ordered]@{ ok = $true; result = $result })
     }
     catch {
@@ -351,7 +298,7 @@ function Invoke-Verb {
             $wire = $script:WordStart.Replace([string]$thrown.ParameterName, '_$0').ToLowerInvariant()
             $thrown = New-Refusal -Kind 'invalid' -Where $wire -Why "$what does not take this value"
         }
-        $text = New-Object -TypeName System.Text.StringBuilder
+        $text = [System.Text.StringBuilder]::new()
         Add-Json -To $text -Value ([ordered]@{ ok = $false; error = (Get-ErrorRecord -Thrown $thrown -What $what -Where $where) })
     }
     $text.ToString()
@@ -378,27 +325,13 @@ function Test-Echo {
     @{ value = $Value }
 }
 
-function ConvertFrom-Field {
-    <#
-    .SYNOPSIS
-        Gives the bytes of a base64 field; `-` is none.
-    #>
-    [CmdletBinding()]
-    param([string] $Field)
-    if ($Field -ceq '-') { return , (New-Object -TypeName 'byte[]' -ArgumentList 0) }
-    , [System.Convert]::FromBase64String($Field)
-}
-
 function Write-Frame {
-    <#
-    .SYNOPSIS
-        Writes one line of the wire to the stream, its length counted, and gives it back.
-    .DESCRIPTION
-        By the stream, not by a cmdlet: that would go through the formatter, the console's encoding and the transcript.
-    .EXAMPLE
-        Write-Frame -Out $stdout -Head "$token A 7" -Fields 'e30=', '-'
-    #>
-    [CmdletBinding()]
+    # .SYNOPSIS
+    #     Writes one line of the wire to the stream, its length counted, and gives it back.
+    # .DESCRIPTION
+    #     By the stream, not by a cmdlet: that would go through the formatter, the console's encoding and the transcript.
+    # .EXAMPLE
+    #     Write-Frame -Out $stdout -Head "$token A 7" -Fields 'e30=', '-'
     param([System.IO.Stream] $Out, [string] $Head, [string[]] $Fields)
     $length = 0
     foreach ($field in $Fields) { if ($field -cne '-') { $length += $field.Length } }
@@ -409,11 +342,8 @@ function Write-Frame {
 }
 
 function ConvertTo-Field {
-    <#
-    .SYNOPSIS
-        Gives bytes or text (as UTF-8) as a base64 field; none is `-`.
-    #>
-    [CmdletBinding()]
+    # .SYNOPSIS
+    #     Gives bytes or text (as UTF-8) as a base64 field; none is `-`.
     param([object] $Content)
     if ($Content -is [string]) { $Content = [System.Text.Encoding]::UTF8.GetBytes($Content) }
     if ($null -eq $Content -or $Content.Length -eq 0) { return '-' }
@@ -421,13 +351,10 @@ function ConvertTo-Field {
 }
 
 function Read-Request {
-    <#
-    .SYNOPSIS
-        Takes a request line apart; throws a refusal that says what is wrong with it.
-    .OUTPUTS
-        @{ seq; verb; args; secrets; blob }, or only seq where it is the last one again
-    #>
-    [CmdletBinding()]
+    # .SYNOPSIS
+    #     Takes a request line apart; throws a refusal that says what is wrong with it.
+    # .OUTPUTS
+    #     @{ seq; verb; args; secrets; blob }, or only seq where it is the last one again
     param([string[]] $Fields, [long] $Last)
     if ($Fields.Length -ne 7 -or $Fields[1] -cne 'R') { throw New-Refusal -Kind 'invalid' -Where 'line' -Why 'not a request line of 7 fields' }
     $seq = [long]0
@@ -438,31 +365,27 @@ function Read-Request {
     if ($seq -eq $Last -and $Last -gt 0) { return @{ seq = $seq } }
     if ($seq -ne $Last + 1) { throw New-Refusal -Kind 'invalid' -Where 'line' -Why "SEQ is $seq, the last one was $Last" }
     try {
-        $json = ConvertFrom-JsonBytes -Json (ConvertFrom-Field -Field $Fields[4])
-        $secrets = if ($Fields[5] -ceq '-') { @{} } else { ConvertFrom-JsonBytes -Json (ConvertFrom-Field -Field $Fields[5]) }
-        $blob = ConvertFrom-Field -Field $Fields[6]
+        $part = foreach ($field in $Fields[4..6]) { , [System.Convert]::FromBase64String($(if ($field -ceq '-') { '' } else { $field })) }
+        $json = ConvertFrom-JsonBytes -Json $part[0]
+        $secrets = [System.Collections.Hashtable]::new()
+        if ($part[1].Length -gt 0) { foreach ($entry in (ConvertFrom-JsonBytes -Json $part[1]).GetEnumerator()) { $secrets[$entry.Key] = [string]$entry.Value } }
+        $verb, $arguments = $json[[object]'verb'], $json[[object]'args']
     }
     catch { throw New-Refusal -Kind 'invalid' -Where 'line' -Why 'a field is not base64, or not JSON of objects, arrays, texts, integers, true, false and null' }
-    if ($json -isnot [System.Collections.IDictionary] -or $secrets -isnot [System.Collections.IDictionary]) { throw New-Refusal -Kind 'invalid' -Where 'line' -Why 'the request or its secrets are not an object' }
-    $named = New-Object -TypeName 'System.Collections.Generic.Dictionary[string,string]'
-    foreach ($name in $secrets.Keys) { $named[$name] = [string]$secrets[[object]$name] }
-    @{ seq = $seq; verb = $json[[object]'verb']; args = $json[[object]'args']; secrets = $named; blob = $blob }
+    @{ seq = $seq; verb = $verb; args = $arguments; secrets = $secrets; blob = $part[2] }
 }
 
 function Start-Runtime {
-    <#
-    .SYNOPSIS
-        Says hello, then answers requests until the input ends or nothing came for 15 minutes.
-    .DESCRIPTION
-        A request whose SEQ is the last one is answered from the cache, so that the controller may send it again after any broken connection.
-        The script line sent again is answered by the hello again, for the same reason.
-    #>
-    [CmdletBinding()]
+    # .SYNOPSIS
+    #     Says hello, then answers requests until the input ends or nothing came for 15 minutes.
+    # .DESCRIPTION
+    #     A request whose SEQ is the last one is answered from the cache, so that the controller may send it again after any broken connection.
+    #     The script line sent again is answered by the hello again, for the same reason.
     param([System.IO.StreamReader] $Reader, [System.IO.Stream] $Out, [string] $Token, [string] $Mode, [string] $Hash)
     # Nothing of this process, nor of a library, may reach the controller but through the stream.
     [System.Console]::SetOut([System.IO.TextWriter]::Null)
     [System.Threading.Thread]::CurrentThread.CurrentCulture = $script:Invariant
-    $hello = New-Object -TypeName System.Text.StringBuilder
+    $hello = [System.Text.StringBuilder]::new()
     Add-Json -To $hello -Value ([ordered]@{
             powershell = $PSVersionTable.PSVersion.ToString(); edition = [string]$PSVersionTable.PSEdition; is64 = ([System.IntPtr]::Size -eq 8)
             pid = $PID; sha256 = $Hash; mode = $Mode

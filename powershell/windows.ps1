@@ -36,16 +36,13 @@ function Get-HostInfo {
 }
 
 function Read-RegistryValue {
-    <#
-    .SYNOPSIS
-        Reads values of one key below HKEY_LOCAL_MACHINE as they are stored, `%` and all.
-    .OUTPUTS
-        Hashtable of those that are there; $null where there is no such key, or no registry at all.
-    #>
-    [CmdletBinding()]
+    # .SYNOPSIS
+    #     Reads values of one key below HKEY_LOCAL_MACHINE as they are stored, `%` and all.
+    # .OUTPUTS
+    #     Hashtable of those that are there; $null where there is no such key, or no registry at all.
     param(
-        [Parameter(Mandatory = $true)] [string] $Key,
-        [Parameter(Mandatory = $true)] [string[]] $Names,
+        [string] $Key,
+        [string[]] $Names,
         # 32-bit programs on 64-bit Windows have a view of their own.
         [Microsoft.Win32.RegistryView] $View = 'Registry64'
     )
@@ -68,12 +65,9 @@ function Read-RegistryValue {
 }
 
 function Get-SubKey {
-    <#
-    .SYNOPSIS
-        Names of the keys below one key of HKEY_LOCAL_MACHINE; none where it does not exist.
-    #>
-    [CmdletBinding()]
-    param([Parameter(Mandatory = $true)] [string] $Key, [Microsoft.Win32.RegistryView] $View = 'Registry64')
+    # .SYNOPSIS
+    #     Names of the keys below one key of HKEY_LOCAL_MACHINE; none where it does not exist.
+    param([string] $Key, [Microsoft.Win32.RegistryView] $View = 'Registry64')
     $base = [Microsoft.Win32.RegistryKey]::OpenBaseKey([Microsoft.Win32.RegistryHive]::LocalMachine, $View)
     try {
         $open = $base.OpenSubKey($Key)
@@ -84,13 +78,10 @@ function Get-SubKey {
 }
 
 function Get-ServiceTable {
-    <#
-    .SYNOPSIS
-        Every service that the service control manager knows: name (without case) to its ServiceController.
-    .DESCRIPTION
-        Not `New-Object ServiceController NAME`: that takes a display name, too.
-    #>
-    [CmdletBinding()]
+    # .SYNOPSIS
+    #     Every service that the service control manager knows: name (without case) to its ServiceController.
+    # .DESCRIPTION
+    #     Not `New-Object ServiceController NAME`: that takes a display name, too.
     param()
     Add-Type -AssemblyName System.ServiceProcess
     $table = New-Object -TypeName System.Collections.Hashtable -ArgumentList ([System.StringComparer]::OrdinalIgnoreCase)
@@ -99,29 +90,23 @@ function Get-ServiceTable {
 }
 
 function Get-StateName {
-    <#
-    .SYNOPSIS
-        The state of a service, asked anew, in the words of the contract.
-    #>
-    [CmdletBinding()]
-    param([Parameter(Mandatory = $true)] [object] $Controller)
+    # .SYNOPSIS
+    #     The state of a service, asked anew, in the words of the contract.
+    param([object] $Controller)
     $Controller.Refresh()
     $script:ServiceStates[[int]$Controller.Status]
 }
 
 function Get-ServiceProgram {
-    <#
-    .SYNOPSIS
-        The program in an ImagePath: unquoted, expanded, without arguments.
-    .DESCRIPTION
-        Without quotes it ends after the first `.exe` that a blank or the end follows, else at the first blank. Drivers' forms (`\SystemRoot\`, `\??\`, relative) become full paths.
-    .OUTPUTS
-        The path; '' where there is none.
-    .EXAMPLE
-        Get-ServiceProgram -ImagePath '"%ProgramFiles%\x\y.exe" -k'
-    #>
-    [CmdletBinding()]
-    param([Parameter(Mandatory = $true)] [AllowEmptyString()] [string] $ImagePath)
+    # .SYNOPSIS
+    #     The program in an ImagePath: unquoted, expanded, without arguments.
+    # .DESCRIPTION
+    #     Without quotes it ends after the first `.exe` that a blank or the end follows, else at the first blank. Drivers' forms (`\SystemRoot\`, `\??\`, relative) become full paths.
+    # .OUTPUTS
+    #     The path; '' where there is none.
+    # .EXAMPLE
+    #     Get-ServiceProgram -ImagePath '"%ProgramFiles%\x\y.exe" -k'
+    param([string] $ImagePath)
     $text = [System.Environment]::ExpandEnvironmentVariables($ImagePath).Trim()
     $options = [System.Text.RegularExpressions.RegexOptions]'IgnoreCase, CultureInvariant, Singleline'
     $found = [System.Text.RegularExpressions.Regex]::Match($text, '^(?:"(?<p>[^"]*)|(?<p>.*?\.exe)(?=\s|$)|(?<p>\S*))', $options)
@@ -134,16 +119,13 @@ function Get-ServiceProgram {
 }
 
 function Get-ProgramProcess {
-    <#
-    .SYNOPSIS
-        The one process that runs a program.
-    .DESCRIPTION
-        The service control manager's own number needs P/Invoke, so it is looked for by path; where several run the program nothing is guessed.
-    .OUTPUTS
-        @{ pid; started_utc }, both $null unless exactly one process runs it
-    #>
-    [CmdletBinding()]
-    param([Parameter(Mandatory = $true)] [AllowEmptyString()] [string] $Program)
+    # .SYNOPSIS
+    #     The one process that runs a program.
+    # .DESCRIPTION
+    #     The service control manager's own number needs P/Invoke, so it is looked for by path; where several run the program nothing is guessed.
+    # .OUTPUTS
+    #     @{ pid; started_utc }, both $null unless exactly one process runs it
+    param([string] $Program)
     $answer = @{ pid = $null; started_utc = $null }
     if ($Program -ceq '') { return $answer }
     $name = [System.IO.Path]::GetFileNameWithoutExtension($Program)
@@ -164,16 +146,13 @@ function Get-ProgramProcess {
 }
 
 function Get-Dependent {
-    <#
-    .SYNOPSIS
-        The services that need one, directly or through others, nearest first; by name where equally near.
-    .DESCRIPTION
-        From DependOnService of all services. Dependencies on groups of drivers are not followed.
-    .OUTPUTS
-        List of @{ service; state }
-    #>
-    [CmdletBinding()]
-    param([Parameter(Mandatory = $true)] [string] $Service, [Parameter(Mandatory = $true)] [System.Collections.Hashtable] $Table)
+    # .SYNOPSIS
+    #     The services that need one, directly or through others, nearest first; by name where equally near.
+    # .DESCRIPTION
+    #     From DependOnService of all services. Dependencies on groups of drivers are not followed.
+    # .OUTPUTS
+    #     @{ service; state } of each
+    param([string] $Service, [System.Collections.Hashtable] $Table)
     $needs = @{}
     foreach ($name in Get-SubKey -Key $script:ServicesKey) {
         if (-not $Table.ContainsKey($name)) { continue }
@@ -196,7 +175,7 @@ function Get-Dependent {
         foreach ($name in $next) { $null = $found.Add([ordered]@{ service = $Table[$name].ServiceName; state = (Get-StateName -Controller $Table[$name]) }) }
         $ring = $next
     }
-    , $found
+    $found
 }
 
 function Get-ServiceState {
@@ -229,8 +208,8 @@ function Get-ServiceState {
     $answer.path = [string]$stored['ImagePath']
     $answer.program = Get-ServiceProgram -ImagePath $answer.path
     $answer.account = [string]$stored['ObjectName']
-    if ($stored.ContainsKey('DependOnService')) { $answer.depends_on = @($stored['DependOnService'] | Where-Object -FilterScript { $_ -ne '' }) }
-    $answer.dependents = Get-Dependent -Service $controller.ServiceName -Table $table
+    if ($stored.ContainsKey('DependOnService')) { $answer.depends_on = @($stored['DependOnService']) -cne '' }
+    $answer.dependents = @(Get-Dependent -Service $controller.ServiceName -Table $table)
     if ($answer.state -cne 'stopped') {
         $process = Get-ProgramProcess -Program $answer.program
         $answer.pid = $process.pid
@@ -240,16 +219,15 @@ function Get-ServiceState {
 }
 
 function New-ServiceRefusal {
-    <#
-    .SYNOPSIS
-        Says what the service control manager answered to a start or stop, by its code.
-    #>
-    [CmdletBinding()]
-    param([Parameter(Mandatory = $true)] [System.Exception] $Thrown, [Parameter(Mandatory = $true)] [string] $Service)
+    # .SYNOPSIS
+    #     Says what the service control manager answered to a start or stop, by its code.
+    param([System.Exception] $Thrown, [string] $Service)
     $root = $Thrown.GetBaseException()
     if ($root -isnot [System.ComponentModel.Win32Exception]) { return $Thrown }
     $code = $root.NativeErrorCode
     $kind, $why = switch ($code) {
+        2 { 'unknown', 'its program does not exist' }
+        3 { 'unknown', 'the folder of its program does not exist' }
         5 { 'denied', 'this account may not control it' }
         1051 { 'busy', 'services that need it are running' }
         1053 { 'timeout', 'its program did not answer the service control manager in time' }
@@ -259,6 +237,7 @@ function New-ServiceRefusal {
         1060 { 'missing', 'there is no such service' }
         1061 { 'busy', 'it takes no commands now' }
         1062 { 'conflict', 'it is stopped already' }
+        1067 { 'unknown', 'its program ended while it was starting' }
         1068 { 'unknown', 'a service that it needs did not start' }
         1069 { 'denied', 'its account could not log on' }
         1072 { 'conflict', 'it is marked for deletion' }
@@ -353,14 +332,11 @@ function Get-InstalledProduct {
 }
 
 function Get-DnsName {
-    <#
-    .SYNOPSIS
-        The DNS names in the bytes of a subject alternative name extension (2.5.29.17).
-    .DESCRIPTION
-        From the DER itself: SEQUENCE of GeneralName, [2] is a DNS name in ASCII (RFC 5280, 4.2.1.6). Windows' text of it is translated.
-    #>
-    [CmdletBinding()]
-    param([Parameter(Mandatory = $true)] [byte[]] $Der)
+    # .SYNOPSIS
+    #     The DNS names in the bytes of a subject alternative name extension (2.5.29.17).
+    # .DESCRIPTION
+    #     From the DER itself: SEQUENCE of GeneralName, [2] is a DNS name in ASCII (RFC 5280, 4.2.1.6). Windows' text of it is translated.
+    param([byte[]] $Der)
     $at = 0
     $end = $Der.Length
     while ($at + 1 -lt $end) {
@@ -401,6 +377,7 @@ function Get-Certificate {
         found = $false; thumbprint = $Thumbprint.ToUpperInvariant(); subject = $null; issuer = $null; names = @(); not_before_utc = $null
         not_after_utc = $null; has_private_key = $false; usages = @()
     }
+    if ($Store -ceq '') { throw New-Refusal -Kind 'missing' -Where $Store -Why 'a store has a name' }
     $open = New-Object -TypeName System.Security.Cryptography.X509Certificates.X509Store -ArgumentList $Store, ([System.Security.Cryptography.X509Certificates.StoreLocation]::LocalMachine)
     try {
         try { $open.Open([System.Security.Cryptography.X509Certificates.OpenFlags]'ReadOnly, OpenExistingOnly') }
