@@ -29,6 +29,21 @@ SNI: Final = 1  # bits of a binding's sslFlags (learn.microsoft.com, iis/configu
 CENTRAL_STORE: Final = 2
 IIS_APP_ID: Final = "{4dc3e181-e14b-4a21-b022-59fc669b0914}"  # who IIS says it is in its http.sys records
 
+# Sections of applicationHost.config (IIS's own schema)
+SITES: Final = "system.applicationHost/sites"
+POOLS: Final = "system.applicationHost/applicationPools"
+MODULES: Final = "system.webServer/modules"
+SECTIONS: Final[Mapping[Scheme, str]] = {
+    scheme: f"system.webServer/security/authentication/{scheme}Authentication"
+    for scheme in ("anonymous", "windows", "basic", "digest")
+}
+
+
+def location_of(site: str, path: str) -> str:
+    """`SITE` or `SITE/app`, as docs/verbs.md names a location."""
+    return f"{site}/{path.strip('/')}".rstrip("/")
+
+
 # -- as read --
 
 
@@ -168,8 +183,9 @@ class Authentication(Readable):
     """
     What `facts.iis.IisAuthentication` gives.
 
-    `site` is the stored spelling of its name, None where there is no such site: the rest is then what one would inherit. `paths` are the applications and virtual directories of the site;
-    `config` is applicationHost.config's full path. `modules` are those that run at the location, None where they could not be read (`modules_error`).
+    `site` is the stored spelling of its name, None where there is no such site: the rest is then what one would inherit.
+    `paths` are the applications and virtual directories of the site; `config` is applicationHost.config's full path.
+    `modules` are those that run at the location, None where they could not be read (`modules_error`).
     """
 
     guard: str

@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from model.change import Change, PlanError, Value
 from model.iis import (
+    POOLS,
+    SECTIONS,
     AppPool,
     AppPoolRead,
     Authentication,
@@ -21,17 +23,10 @@ from model.iis import (
     SchemeRead,
     WantedAppPool,
     WantedAuthentication,
+    location_of,
 )
 from plans.iis_site import SHARED
 
-POOLS: Final = "system.applicationHost/applicationPools"
-AUTHENTICATION: Final = "system.webServer/security/authentication"
-SECTIONS: Final[Mapping[Scheme, str]] = {
-    "anonymous": f"{AUTHENTICATION}/anonymousAuthentication",
-    "windows": f"{AUTHENTICATION}/windowsAuthentication",
-    "basic": f"{AUTHENTICATION}/basicAuthentication",
-    "digest": f"{AUTHENTICATION}/digestAuthentication",
-}
 MODULES: Final[
     Mapping[Scheme, str]
 ] = {  # a section can be set without its module, and then does nothing (facts/iis.md 0.10)
@@ -186,11 +181,6 @@ def plan_authentication(now: Authentication, wanted: WantedAuthentication, site:
     if now.shared and edits:
         raise PlanError(SHARED)
     return Plan(tuple(changes), edits=tuple(edits), parent=_parent(now, site))
-
-
-def location_of(site: str, path: str) -> str:
-    """`SITE` or `SITE/app`, as docs/verbs.md names a location."""
-    return f"{site}/{path.strip('/')}".rstrip("/")
 
 
 def _check_authentication(wanted: WantedAuthentication) -> None:

@@ -17,6 +17,7 @@ from model.change import Change, PlanError
 from model.iis import (
     CENTRAL_STORE,
     IIS_APP_ID,
+    SITES,
     SNI,
     Binding,
     Certificate,
@@ -32,7 +33,6 @@ from model.iis import (
 )
 from plans.bindings import Endpoint, canonical_thumbprint, endpoint, parsed, record_key, record_name
 
-SITES: Final = "system.applicationHost/sites"
 NOT_IN_SITE_NAMES: Final = '\\/?;:@&=+$,|"<>'  # facts/iis.md 3 h
 NOT_IN_PATHS: Final = '"<>|?*%'
 SERVER_AUTH: Final = "1.3.6.1.5.5.7.3.1"  # RFC 5280 4.2.1.12

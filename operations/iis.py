@@ -1,0 +1,345 @@
+"""IIS on a host: application pools, sites, authentication. What must change is decided in plans/iis.py and plans/iis_site.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from pyinfra.api import StringCommand, operation
+from pyinfra.context import state as run
+
+from connectors.call import HostCall
+from facts.base import UNREAD, Unread, read
+from facts.files import FileState
+from facts.iis import IisAppPool, IisAppPoolUsers, IisAuthentication, IisSite, IisSites, ServerCertificate
+from model.change import Change, PlanError
+from model.iis import (
+    AppPoolRead,
+    Authentication,
+    Certificate,
+    Identity,
+    PipelineMode,
+    Plan,
+    Scheme,
+    SiteInputs,
+    StartMode,
+    WantedAppPool,
+    WantedAuthentication,
+    WantedBinding,
+    WantedSite,
+    WantedState,
+)
+from model.secret import Secret
+from operations.converge import ParentMissingError, announced, converge
+from plans.iis import plan_app_pool, plan_authentication
+from plans.iis_site import canonical_path, certificates_of, plan_site
+
+T = TypeVar("T")
+
+
+@operation()
+def iis_app_pool(
+    app_pool: str,
+    *,
+    present: bool = True,
+    runtime_version: str | None = None,
+    pipeline_mode: PipelineMode | None = None,
+    identity: Identity | None = None,
+    user: str | None = None,
+    password: Secret | None = None,
+    rotate_password: bool = False,
+    start_mode: StartMode | None = None,
+    state: WantedState | None = None,
+) -> Generator[StringCommand, None, None]:
+    """
+    Have an application pool of IIS, or have none of that name.
+
+    + app_pool: name of the pool, in any case
+    + present: whether it must be there; a pool that applications are in is not removed
+    + runtime_version: ``v4.0``, ``v2.0``, or ``""`` for no managed code; ``None`` leaves it alone, as with all that follow
+    + pipeline_mode: ``Integrated`` or ``Classic``
+    + identity: ``ApplicationPoolIdentity``, ``NetworkService``, ``LocalService``, ``LocalSystem`` or ``SpecificUser``
+    + user: account of ``SpecificUser``: ``DOMAIN\\\\user``
+    + password: its password. It cannot be compared, since it is never read back: it is written when none is stored, when identity or user change,
+      or with ``rotate_password``
+    + rotate_password: write the password although one is stored; such an operation changes something in every run
+    + start_mode: ``OnDemand`` or ``AlwaysRunning``
+    + state: ``Started`` or ``Stopped``
+
+    **Example:**
+
+    .. code:: python
+
+        iis_app_pool(name="The SDK has its own pool", app_pool="MIM MFASDK", runtime_version="v4.0", state="Started")
+    """
+    wanted = WantedAppPool(
+        app_pool=app_pool,
+        present=present,
+        runtime_version=runtime_version,
+        pipeline_mode=pipeline_mode,
+        identity=identity,
+        user=user,
+        password=password,
+        start_mode=start_mode,
+        state=state,
+        rotate_password=rotate_password,
+    )
+    done = False
+
+    def plan(now: AppPoolRead) -> Plan:
+        # Once it is written, whether it is the one that was asked for cannot be seen.
+        return plan_app_pool(now, replace(wanted, rotate_password=wanted.rotate_password and not done))
+
+    def write(now: AppPoolRead) -> Generator[HostCall, None, None]:
+        nonlocal done
+        found = plan(now)
+        done = True
+        secrets = {"password": password} if password is not None and _names_secret(found) else {}
+        if found.edits:
+            yield HostCall("Edit-IisConfig", secrets=secrets, guard=now.guard, edits=list(found.edits))
+        if found.state is not None:
+            yield HostCall("Set-IisState", kind="pool", name=app_pool, state=found.state)
+
+    yield from converge(
+        f"application pool {app_pool}",
+        read=lambda: read(IisAppPool if present else IisAppPoolUsers, app_pool=app_pool),
+        plan=_told(plan),
+        write=_listed(write),
+        thing=f"app_pool:{app_pool.casefold()}" if present else "",
+    )
+
+
+@operation()
+def iis_site(
+    site: str,
+    *,
+    present: bool = True,
+    path: str | None = None,
+    app_pool: str | None = None,
+    bindings: Sequence[WantedBinding | Mapping[str, Any]] = (),
+    state: WantedState | None = None,
+) -> Generator[StringCommand, None, None]:
+    r"""
+    Have a site of IIS with these bindings, or have none of that name.
+
+    + site: name of the site, in any case
+    + present: whether it must be there. A removed site leaves its folder and the http.sys records of its certificates behind
+    + path: full Windows path of its content; the folder is made. Needed for a new site; ``None`` leaves it alone, as with all that follow
+    + app_pool: application pool of its root application; must exist
+    + bindings: each a ``WantedBinding`` or a dict of ``protocol``, ``port``, ``address``, ``host``, ``thumbprint``, ``store``, ``sni``.
+      Other bindings of the site, and flags that have no name here, stay as they are
+    + state: ``Started`` or ``Stopped``; a new site starts by itself
+
+    A certificate must be in the store, with its private key, valid today and meant for servers: else nothing is written. The site is stored in one
+    step and the certificate given to http.sys in the next; a run that is cut between them is mended by the next one. A record of http.sys that
+    belongs to another program, and a binding that another site has, are refused.
+
+    **Example:**
+
+    .. code:: python
+
+        iis_site(
+            name="A site for the Web Service SDK",
+            site="MIM MFASDK",
+            path=r"C:\inetpub\wwwroot\mfasdk",
+            app_pool="MIM MFASDK",
+            bindings=[{"protocol": "https", "port": 9999, "thumbprint": "9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B"}],
+            state="Started",
+        )
+    """
+
+    def plan(now: SiteInputs) -> Plan:
+        return plan_site(now, _wanted_site(site, present, path, app_pool, bindings, state))
+
+    def write(now: SiteInputs) -> Generator[HostCall, None, None]:
+        found = plan(now)
+        if found.folder is not None:
+            yield HostCall("New-Folder", path=found.folder)
+        if found.edits:
+            yield HostCall("Edit-IisConfig", guard=now.read.guard, edits=list(found.edits))
+        name = now.read.site.name if now.read.site is not None else site
+        for record in found.records:
+            yield HostCall(
+                "Set-SslBinding",
+                site=name,
+                protocol=record.protocol,
+                information=record.information,
+                thumbprint=record.thumbprint,
+                store=record.store,
+                expected=record.expected,
+            )
+        if found.state is not None:
+            yield HostCall("Set-IisState", kind="site", name=name, state=found.state)
+
+    yield from converge(
+        f"site {site}",
+        read=lambda: _site_inputs(site, present, path, app_pool, bindings, state),
+        plan=_told(plan),
+        write=_listed(write),
+        thing=f"site:{site.casefold()}" if present else "",
+    )
+
+
+@operation()
+def iis_auth(
+    site: str,
+    path: str = "/",
+    *,
+    anonymous: bool | None = None,
+    windows: bool | None = None,
+    basic: bool | None = None,
+    digest: bool | None = None,
+    providers: Sequence[str] | None = None,
+) -> Generator[StringCommand, None, None]:
+    """
+    Switch authentication schemes of an IIS site or application on or off.
+
+    + site: name of the site, in any case
+    + path: application or virtual directory below the site; ``/`` is the site itself
+    + anonymous: whether Anonymous Authentication is on; ``None`` leaves a scheme alone
+    + windows: whether Windows Authentication is on
+    + basic: whether Basic Authentication is on
+    + digest: whether Digest Authentication is on
+    + providers: providers of Windows Authentication in the order in which they are offered, ``["Negotiate", "NTLM"]``; ``None`` leaves them alone
+
+    What counts is compared, not what is stored: a web.config that overrides is named with file and line and nothing is written. All changes are one
+    commit of applicationHost.config. Refused: a scheme whose module is not installed or does not run there, anonymous and windows both off in one
+    step, and a change after which nobody could log on.
+
+    **Example:**
+
+    .. code:: python
+
+        iis_auth(name="The SDK asks for a Windows account", site="MIM MFASDK", anonymous=False, windows=True, providers=["Negotiate", "NTLM"])
+    """
+    named: dict[Scheme, bool | None] = {"anonymous": anonymous, "windows": windows, "basic": basic, "digest": digest}
+    wanted = WantedAuthentication(
+        {scheme: on for scheme, on in named.items() if on is not None},
+        None if providers is None else tuple(providers),
+    )
+
+    def plan(now: Authentication) -> Plan:
+        return plan_authentication(now, wanted, site)
+
+    def write(now: Authentication) -> Generator[HostCall, None, None]:
+        yield HostCall("Edit-IisConfig", guard=now.guard, edits=list(plan(now).edits))
+
+    yield from converge(
+        f"authentication of {site}{path if path.startswith('/') else f'/{path}'}",
+        read=lambda: read(IisAuthentication, site=site, path=path),
+        plan=_told(plan),
+        write=_listed(write),
+        thing=f"authentication:{site.casefold()}/{path.strip('/').casefold()}",
+    )
+
+
+def _told(plan: Callable[[T], Plan]) -> Callable[[T], Sequence[Change]]:
+    """The changes of a plan for `converge`; a parent that is missing is raised, unless it will be there and nothing differs in it."""
+
+    def changes(now: T) -> Sequence[Change]:
+        found = plan(now)
+        if found.parent is not None and (found.changes or run.is_executing or not announced(found.parent.thing)):
+            raise ParentMissingError(found.parent.text, found.parent.thing, found.changes)
+        return found.changes
+
+    return changes
+
+
+def _listed(
+    write: Callable[[T], Generator[HostCall, None, None]],
+) -> Callable[[T, Sequence[Change]], Sequence[HostCall]]:
+    return lambda now, _changes: list(write(now))
+
+
+def _names_secret(plan: Plan) -> bool:
+    return any(change.secret for change in plan.changes)
+
+
+def _wanted_site(
+    site: str,
+    present: bool,
+    path: str | None,
+    app_pool: str | None,
+    bindings: Sequence[WantedBinding | Mapping[str, Any]],
+    state: WantedState | None,
+) -> WantedSite:
+    """The arguments as one value. Raises PlanError for a binding that has an unknown part or lacks one."""
+    return WantedSite(site, present, path, app_pool, tuple(_binding(one) for one in bindings), state)
+
+
+def _binding(given: WantedBinding | Mapping[str, Any]) -> WantedBinding:
+    if isinstance(given, WantedBinding):
+        return given
+    known = [field.name for field in fields(WantedBinding)]
+    unknown = [name for name in given if name not in known]
+    if unknown or "protocol" not in given or not isinstance(given.get("port"), int):
+        text = f"unknown part {unknown[0]!r}" if unknown else "protocol, and port as a number, are needed"
+        raise PlanError(f"binding {dict(given)}: {text}. A binding has {', '.join(known)}.")
+    return WantedBinding(**given)
+
+
+def _site_inputs(
+    site: str,
+    present: bool,
+    path: str | None,
+    app_pool: str | None,
+    bindings: Sequence[WantedBinding | Mapping[str, Any]],
+    state: WantedState | None,
+) -> SiteInputs | Unread:
+    """
+    All that the plan of a site looks at.
+
+    The other sites are read only where something differs: a run that changes nothing does not pay for a server with many of them.
+    """
+    own = read(IisSite, site=site)
+    if isinstance(own, Unread):
+        return own
+    now = SiteInputs(own, datetime.now(UTC))
+    try:
+        wanted = _wanted_site(site, present, path, app_pool, bindings, state)
+        certificates = certificates_of(wanted)
+    except PlanError:
+        return now  # the plan says it again, where it is told to the user
+    if present:
+        filled = _surroundings(now, wanted, certificates)
+        if isinstance(filled, Unread):
+            return filled
+        now = filled
+        if not _differs(now, wanted):
+            return now
+        around = read(IisSites, site=site)
+        if isinstance(around, Unread):
+            return around
+        now = replace(now, read=around)
+    return now
+
+
+def _surroundings(now: SiteInputs, wanted: WantedSite, certificates: Sequence[tuple[str, str]]) -> SiteInputs | Unread:
+    """Adds pool, folder and certificates."""
+    found: dict[tuple[str, str], Certificate] = {}
+    for thumbprint, store in certificates:
+        certificate = read(ServerCertificate, thumbprint=thumbprint, store=store)
+        if isinstance(certificate, Unread):
+            return UNREAD
+        found[thumbprint, store.casefold()] = certificate
+    pool_found, folder = None, None
+    if wanted.app_pool is not None:
+        pool = read(IisAppPool, app_pool=wanted.app_pool)
+        if isinstance(pool, Unread):
+            return UNREAD
+        pool_found = pool.app_pool is not None
+    if wanted.path is not None:
+        state = read(FileState, path=canonical_path(wanted.path))
+        if isinstance(state, Unread):
+            return UNREAD
+        folder = state.kind
+    return replace(now, pool_found=pool_found, folder=folder, certificates=found)
+
+
+def _differs(now: SiteInputs, wanted: WantedSite) -> bool:
+    try:
+        return bool(plan_site(now, wanted).changes)
+    except PlanError:
+        return False  # refused anyway, whatever the neighbours are
