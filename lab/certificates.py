@@ -118,7 +118,7 @@ def name_text(name: x509.Name) -> str:
 
 
 def _quoted(text: str) -> str:
-    if text and text == text.strip() and not set(text) & set(',+="<>#;\n'):
+    if text == text.strip() and not set(text) & set(',+="<>#;\n'):
         return text
     return '"' + text.replace('"', '""') + '"'
 

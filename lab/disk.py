@@ -23,12 +23,13 @@ Kind: TypeAlias = Literal["file", "folder", "absent"]
 
 SHARING_VIOLATION: Final = 0x80070020  # tools/README.md: what a locked file gives
 ACCESS_DENIED: Final = 0x80070005
+DEVICE: Final = re.compile(r"(?:CON|PRN|AUX|NUL|COM[1-9]|LPT[1-9])(?:\..*)?", re.IGNORECASE)  # the same page
 NO_NAME: Final = re.compile(r'[\x00-\x1f<>:"|?*]')  # Naming Files, Paths, and Namespaces (learn.microsoft.com)
 
 
 def full_path(path: str) -> str:
     """
-    A path as `System.IO.Path.GetFullPath` gives it: backslashes, no `.` or `..`, no dots or blanks at the end of a name.
+    A path as `System.IO.Path.GetFullPath` gives it: backslashes, no `.` or `..`, no dots or blanks at the end of a name; none at its own end.
 
     Raises VerbError `invalid` for one that is relative, empty, a device, or holds what no name may hold.
     """
@@ -54,8 +55,9 @@ def full_path(path: str) -> str:
             if NO_NAME.search(name) or not trimmed:
                 raise VerbError("invalid", path, "holds a name that Windows does not allow")
             names.append(trimmed)
-    ends = "\\" if names and rest.endswith("\\") else ""
-    return "\\".join([root, *names]) + ends if names else f"{root}\\"
+    if names and DEVICE.fullmatch(names[-1]):
+        raise VerbError("invalid", path, "names a device")
+    return "\\".join([root, *names]) if names else f"{root}\\"
 
 
 class Disk:
@@ -81,9 +83,7 @@ class Disk:
     def real(self, path: str) -> Path | None:
         """The real path of a thing that exists, else None. Raises VerbError `invalid`."""
         here, missing = self.place(path)
-        if missing or (path[-1] in "\\/" and not here.is_dir()):
-            return None
-        return here
+        return None if missing else here
 
     def has_root(self, path: str) -> bool:
         """Whether the drive or share of a path exists."""
@@ -135,7 +135,7 @@ class Disk:
         else:
             real, mode = here, here.stat().st_mode & 0o777
             if read_only(real):
-                raise VerbError("denied", path, "has the attribute read-only", hresult=ACCESS_DENIED)
+                raise VerbError("denied", path, "has the attribute read-only")
             check_free(real, path)
         with told(path):
             write_whole(real, data, mode=mode, times_ns=self.clock.now() * 100)

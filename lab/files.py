@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from lab.disk import full_path, read_free, read_only, told
-from lab.state import time_text
+from lab.state import fold, time_text
 from lab.verbs import Reply, Result, Session, Verb, VerbError
 
 if TYPE_CHECKING:
@@ -22,9 +23,9 @@ SHA256: Final = re.compile("[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that arrives in blocks: what is there of it, and for which target."""
+    """A file that arrives in blocks: what it is to be, where it is, how much of it is there."""
 
-    path: str
+    of: tuple[object, ...]
     beside: Path
     size: int = 0
 
@@ -65,45 +66,50 @@ def write_file(
     session: Session,
 ) -> Result:
     """Replace a file in one step, if it still is what was read. It comes whole, or in blocks that belong together by `part`."""
-    full_path(path)
-    if expected != "absent" and not SHA256.fullmatch(expected):
-        raise VerbError("invalid", "expected", "is no SHA-256 in lower-case hex, and not the word absent")
-    if not SHA256.fullmatch(sha256):
-        raise VerbError("invalid", "sha256", "is no SHA-256 in lower-case hex")
-    if not re.fullmatch("[0-9a-f]*", part):
-        raise VerbError("invalid", "part", "is not lower-case hex")
-    _check_target(machine, path)
-    if not part:
-        if offset or len(blob) != length:
-            raise VerbError(
-                "invalid", path, f"{len(blob)} bytes from {offset} are not the whole of {length}, and there is no part"
-            )
-        return _finish(machine, path, blob, expected, sha256)
+    full = full_path(path)
+    upload: Upload | None = session.uploads.pop(part, None)
+    cleanup = session.cleanups.pop(part, None)
     try:
-        upload = _block(machine, session, path, part, offset, length, blob)
+        _check_digests(expected, sha256, part)
+        if offset < 0 or offset + len(blob) > length or (not part and len(blob) != length):
+            why = f"a block of {len(blob)} bytes at {offset} does not fit a file of {length}"
+            raise VerbError("invalid", path, why)
+        _check_block(path, upload, offset, (fold(full), expected, sha256, length))
+        if upload is None:
+            _check_target(machine, path, expected)
+        if not part:
+            _finish(machine, path, blob, expected, sha256)
+            return {"sha256": sha256, "done": True}
+        if upload is None:
+            upload = Upload((fold(full), expected, sha256, length), _beside(machine, path, part))
+            cleanup = partial(upload.beside.unlink, missing_ok=True)
+        with told(path), upload.beside.open("ab") as file:
+            file.write(blob)
+        upload = replace(upload, size=offset + len(blob))
         if upload.size < length:
+            session.uploads[part], session.cleanups[part] = upload, cleanup or (lambda: None)
+            cleanup = None
             return {"sha256": None, "done": False}
-        answer = _finish(machine, path, upload.beside.read_bytes(), expected, sha256)
-    except BaseException:
-        _drop(session, part)
-        raise
-    _drop(session, part)
-    return answer
+        _finish(machine, path, upload.beside.read_bytes(), expected, sha256)
+        return {"sha256": sha256, "done": True}
+    finally:
+        if cleanup is not None:
+            cleanup()
 
 
 def copy_file(machine: PythonMachine, *, path: str, target: str, expected: str) -> Result:
     """Copy a file that still is what was read; never over another one."""
+    full_path(path)
     full_path(target)
-    if machine.disk.kind(path) == "folder":
-        raise VerbError("invalid", path, "is a folder, expected a file")
-    data = machine.disk.read(path)
+    if not SHA256.fullmatch(expected):
+        raise VerbError("invalid", "expected", "is no SHA-256 in lower-case hex")
+    data = _content(machine, path)
     if data is None:
         raise VerbError("missing", path, "there is no such file")
     found = hashlib.sha256(data).hexdigest()
     if found != expected:
         raise VerbError("conflict", path, f"content is {found}, expected {expected}")
-    _check_target(machine, target)
-    there = machine.disk.sha256(target)
+    there = _hash(machine, target)
     if there == "absent":
         machine.disk.write(target, data)
     elif there != found:
@@ -118,55 +124,64 @@ def new_folder(machine: PythonMachine, *, path: str) -> Result:
     here, missing = machine.disk.place(path)
     if not here.is_dir():
         raise VerbError("conflict", path, f"the file {machine.disk.windows(here)} stands where a folder is asked for")
-    return {"created": machine.disk.make_folders(path) if missing else []}
+    machine.disk.make_folders(path)
+    names = full_path(path).split("\\")  # as the caller spells them
+    return {"created": ["\\".join(names[: len(names) - after]) for after in reversed(range(len(missing)))]}
 
 
-def _check_target(machine: PythonMachine, path: str) -> None:
+def _content(machine: PythonMachine, path: str) -> bytes | None:
+    if machine.disk.kind(path) == "folder":
+        raise VerbError("invalid", path, "is a folder, expected a file")
+    return machine.disk.read(path)
+
+
+def _hash(machine: PythonMachine, path: str) -> str:
+    """SHA-256 of a file's content, `absent` where none is: what `expected` is compared with."""
+    data = _content(machine, path)
+    return "absent" if data is None else hashlib.sha256(data).hexdigest()
+
+
+def _check_digests(expected: str, sha256: str, part: str) -> None:
+    if expected != "absent" and not SHA256.fullmatch(expected):
+        raise VerbError("invalid", "expected", "is neither absent nor a SHA-256 in lower-case hex")
+    if not SHA256.fullmatch(sha256):
+        raise VerbError("invalid", "sha256", "is no SHA-256 in lower-case hex")
+    if not re.fullmatch("[0-9a-f]{0,64}", part):
+        raise VerbError("invalid", "part", "is not up to 64 lower-case hex digits")
+
+
+def _check_block(path: str, upload: Upload | None, offset: int, of: tuple[object, ...]) -> None:
+    at = upload.size if upload else 0
+    if offset != at:
+        raise VerbError("conflict", path, f"the block at {offset} is not the next one, that is at {at}")
+    if upload and upload.of != of:
+        raise VerbError("conflict", path, "the upload of this part was begun for another file or content")
+
+
+def _check_target(machine: PythonMachine, path: str, expected: str) -> None:
+    """Refuse a target that is not what was read, or that could not be written anyway."""
+    found = _hash(machine, path)
+    if found != expected:
+        raise VerbError("conflict", path, f"content is {found}, expected {expected}")
     here, missing = machine.disk.place(path)
     if len(missing) > 1 or (missing and not here.is_dir()):
         raise VerbError("missing", path, "the folder of this file does not exist")
-    if path[-1] in "\\/" or (not missing and here.is_dir()):
-        raise VerbError("invalid", path, "is a folder, expected a file")
+    if read_only(here):
+        raise VerbError("denied", path, "has the attribute read-only")
 
 
-def _block(
-    machine: PythonMachine, session: Session, path: str, part: str, offset: int, length: int, blob: bytes
-) -> Upload:
-    """Append one block beside the target."""
-    full = full_path(path)
+def _beside(machine: PythonMachine, path: str, part: str) -> Path:
     here, missing = machine.disk.place(path)
-    beside = (here / missing[0] if missing else here).with_name(f"{missing[0] if missing else here.name}.{part}.new")
-    upload: Upload = session.uploads.get(part) or Upload(full, beside)
-    if upload.path != full or upload.size != offset:
-        raise VerbError(
-            "conflict", path, f"the block from {offset} is not the next one, expected the one from {upload.size}"
-        )
-    if offset + len(blob) > length:
-        raise VerbError("invalid", path, f"{len(blob)} bytes from {offset} are more than the length {length}")
-    session.cleanups[part] = lambda: beside.unlink(missing_ok=True)
-    with told(path), beside.open("ab") as file:
-        file.write(blob)
-    after = Upload(full, beside, offset + len(blob))
-    session.uploads[part] = after
-    return after
+    target = here / missing[0] if missing else here
+    return target.with_name(f"{target.name}.{part}.new")
 
 
-def _drop(session: Session, part: str) -> None:
-    session.uploads.pop(part, None)
-    cleanup = session.cleanups.pop(part, None)
-    if cleanup is not None:
-        cleanup()
-
-
-def _finish(machine: PythonMachine, path: str, data: bytes, expected: str, sha256: str) -> Result:
+def _finish(machine: PythonMachine, path: str, data: bytes, expected: str, sha256: str) -> None:
     arrived = hashlib.sha256(data).hexdigest()
     if arrived != sha256:
-        raise VerbError("invalid", path, f"arrived with content {arrived}, expected {sha256}")
-    found = machine.disk.sha256(path)
-    if found != expected:
-        raise VerbError("conflict", path, f"content is {found}, expected {expected}")
+        raise VerbError("invalid", path, f"the content that arrived has SHA-256 {arrived}, expected {sha256}")
+    _check_target(machine, path, expected)
     machine.disk.write(path, data)
-    return {"sha256": arrived, "done": True}
 
 
 VERBS: Final[Mapping[str, Verb]] = {

@@ -38,7 +38,7 @@ class Record:
     state: str = "stopped"
     pid: int | None = None
     started: int | None = None
-    broken: bool = False  # ends while it starts
+    broken: bool = False  # its program does not answer the service control manager
     hangs: bool = False  # stays in start-pending
 
 
@@ -97,10 +97,10 @@ def keep(machine: PythonMachine, name: str, record: Record) -> None:
     machine.state.write("services", {known: asdict(own) for known, own in sorted((others | {name: record}).items())})
 
 
-def start_of(machine: PythonMachine, name: str) -> str:
-    """When it starts, in a word of docs/verbs.md. Without the value it is 3, manual [assumed]."""
+def start_of(machine: PythonMachine, name: str) -> str | None:
+    """When it starts, in a word of docs/verbs.md; None where that is not stored."""
     number = machine.registry_keys.value(f"{KEY}\\{name}", "Start")
-    return STARTS.get(number, "manual") if isinstance(number, int) else "manual"
+    return STARTS.get(number) if isinstance(number, int) else None
 
 
 def depends_on(machine: PythonMachine, name: str) -> tuple[str, ...]:
@@ -127,23 +127,26 @@ def dependents(machine: PythonMachine, name: str) -> tuple[str, ...]:
 
 def program_of(path: str) -> str:
     """
-    The program in an ImagePath: unquoted, variables expanded, without its arguments.
+    The program in an ImagePath: unquoted, variables expanded, without its arguments, drivers' forms as full paths.
 
-    Without quotes it ends where `.exe` or `.sys` does before a blank, as the service control manager finds it for the usual names.
+    Without quotes it ends after the first `.exe` before a blank, else at the first blank.
     """
-    expanded = re.sub(r"%([^%]+)%", lambda found: VARIABLES.get(found[1].upper(), found[0]), path.strip())
-    if expanded.startswith('"'):
-        program = expanded[1:].partition('"')[0]
+    text = re.sub(r"%([^%]+)%", lambda found: VARIABLES.get(found[1].upper(), found[0]), path).strip()
+    if text.startswith('"'):
+        program = text[1:].partition('"')[0]
     else:
-        named = re.match(r".*?\.(?:exe|sys)(?=\s|\Z)", expanded, re.IGNORECASE | re.DOTALL)
-        program = named[0] if named else expanded
-    if program.upper().startswith("\\SYSTEMROOT\\"):  # how drivers are stored
+        named = re.match(r".*?\.exe(?=\s|\Z)|\S*", text, re.IGNORECASE | re.DOTALL)
+        program = named[0] if named else ""
+    program = program.removeprefix("\\??\\")
+    if program.upper().startswith("\\SYSTEMROOT\\"):
         return VARIABLES["SYSTEMROOT"] + program[len("\\SYSTEMROOT") :]
     return rf"{VARIABLES['SYSTEMROOT']}\{program}" if program.upper().startswith("SYSTEM32\\") else program
 
 
 def process_of(machine: PythonMachine, name: str) -> tuple[int | None, int | None]:
-    """Process id and start in ticks of the one process that runs a service's program; (None, None) where none or several do."""
+    """Process id and start in ticks of the one process that runs a service's program; (None, None) where it is stopped, or none or several do."""
+    if (record(machine, name) or Record()).state == "stopped":
+        return None, None
     program = fold(program_of(machine.registry_keys.text(f"{KEY}\\{name}", "ImagePath")))
     running = []
     for other in names(machine):
@@ -155,7 +158,7 @@ def process_of(machine: PythonMachine, name: str) -> tuple[int | None, int | Non
 
 
 def run(machine: PythonMachine, name: str) -> Record:
-    """Start one service that is stopped; its state right after that. One that is broken is stopped again, one that hangs is start-pending."""
+    """Start one service that is stopped; its state right after that. One that is broken is still stopped, one that hangs is start-pending."""
     before = record(machine, name) or Record()
     if before.broken:
         return before

@@ -20,6 +20,13 @@ UNINSTALL: Final = r"Microsoft\Windows\CurrentVersion\Uninstall"
 VIEWS: Final[Mapping[str, str]] = {"64": rf"HKLM\SOFTWARE\{UNINSTALL}", "32": rf"HKLM\SOFTWARE\WOW6432Node\{UNINSTALL}"}
 TCPIP: Final = r"HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters"
 POLL_S: Final = 0.02
+STATES: Final = frozenset(
+    {"stopped", "start-pending", "stop-pending", "running", "continue-pending", "pause-pending", "paused"}
+)
+# What Windows answers to a start (winerror.h: 2, 1053, 1068).
+FILE_NOT_FOUND: Final = 0x80070002
+NO_ANSWER: Final = 0x8007041D
+DEPENDENCY_FAILED: Final = 0x8007042C
 
 
 def get_host_info(machine: PythonMachine, *, session: Session) -> Result:
@@ -79,6 +86,10 @@ def set_service_state(
     session: Session,
 ) -> Result:
     """Start or stop one service and wait until it is there."""
+    if expected not in STATES:
+        raise VerbError("invalid", "expected", "is not a state of a service")
+    if timeout_s < 0:
+        raise VerbError("invalid", "timeout_s", f"is {timeout_s}, expected 0 or more")
     name = services.spelled(machine, service)
     if name is None:
         raise VerbError("missing", service, "no service has this name")
@@ -147,15 +158,23 @@ def _start(machine: PythonMachine, name: str, asked: str) -> None:
     if services.start_of(machine, name) == "disabled":
         raise VerbError("invalid", asked, f"the service {name} is disabled, expected another start type")
     for needed in services.depends_on(machine, name):
-        other = services.spelled(machine, needed)
         if needed.startswith("+"):  # a load order group, not a service
             continue
-        if other is None:
-            raise VerbError("unknown", asked, f"the service {needed} that {name} depends on does not exist")
-        if _record(machine, other).state == "stopped":
-            _start(machine, other, asked)
+        other = services.spelled(machine, needed)
+        try:
+            if other is None:
+                raise VerbError("missing", needed, "does not exist")
+            if _record(machine, other).state == "stopped":
+                _start(machine, other, asked)
+        except VerbError as error:
+            why = f"the service {needed}, which {name} needs, did not start: {error.why}"
+            raise VerbError("unknown", asked, why, hresult=DEPENDENCY_FAILED) from error
+    program = services.program_of(machine.registry_keys.text(f"{services.KEY}\\{name}", "ImagePath"))
+    if machine.disk.kind(program) != "file":
+        raise VerbError("unknown", asked, f"the program of the service {name} does not exist", hresult=FILE_NOT_FOUND)
     if services.run(machine, name).state == "stopped":
-        raise VerbError("unknown", asked, f"the service {name} ended while it was starting")
+        why = f"the program of the service {name} did not answer the service control manager; it is stopped, expected running"
+        raise VerbError("timeout", asked, why, hresult=NO_ANSWER)
 
 
 def _reached(machine: PythonMachine, name: str, state: str, timeout_s: int, session: Session) -> bool:

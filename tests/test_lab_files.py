@@ -247,14 +247,16 @@ def test_write_file_refuses_and_leaves_everything_as_it_was(machine: PythonMachi
     assert wrong(**good | {"path": rf"{FOLDER}\x"}) == ("conflict", rf"{FOLDER}\x")
     assert wrong(**good | {"sha256": sha256(b"other")}) == ("invalid", PATH)
     assert wrong(**good | {"path": FOLDER}) == ("invalid", FOLDER)
-    assert wrong(**good | {"path": rf"{FOLDER}\x\y"}) == ("missing", rf"{FOLDER}\x\y")
-    assert wrong(**good | {"path": rf"{PATH}\y"}) == ("missing", rf"{PATH}\y")
+    for path in (rf"{FOLDER}\x\y", rf"{PATH}\y", r"Q:\y"):
+        assert wrong(**good | {"path": path, "expected": "absent"}) == ("missing", path)
     assert wrong(**good | {"path": rf"{FOLDER}\read only"}) == ("denied", rf"{FOLDER}\read only")
     assert wrong(**good | {"length": 4}) == ("invalid", PATH)
     assert wrong(**good | {"offset": 1, "length": 4}) == ("invalid", PATH)
     assert wrong(**good | {"expected": "nothing"}) == ("invalid", "expected")
     assert wrong(**good | {"sha256": "abc"}) == ("invalid", "sha256")
     assert wrong(**good | {"part": "../x"}) == ("invalid", "part")
+    assert wrong(**good | {"part": "a" * 65}) == ("invalid", "part")
+    assert wrong(**good | {"offset": -1}) == ("invalid", PATH)
     assert wrong(**part | {"offset": 3, "length": 6}) == ("conflict", PATH)
     assert wrong(**part | {"length": 2}) == ("invalid", PATH)
     assert wrong(**part | {"sha256": sha256(b"other")}) == ("invalid", PATH)
@@ -275,6 +277,11 @@ def test_a_block_that_is_not_the_next_one_ends_its_upload(machine: PythonMachine
     assert beside(machine) == ["MfaSettings.xml", "MfaSettings.xml.ab.new"]
     assert refused(machine, "Write-File", **args, offset=4, blob=b"ef", session=session)[0] == "conflict"
     assert machine.snapshot() == before
+    for other in ({"path": rf"{FOLDER}\x"}, {"sha256": sha256(b"x")}, {"length": 7}, {"expected": sha256(b"x")}):
+        ask(machine, "Write-File", **args, blob=b"ab", session=session)
+        answer = refused(machine, "Write-File", **args | other, offset=2, blob=b"cd", session=session)
+        assert answer[0] == "conflict"
+        assert machine.snapshot() == before
 
 
 def test_an_unfinished_upload_is_gone_when_its_process_ends(machine: PythonMachine) -> None:
@@ -313,6 +320,7 @@ def test_copy_file_refuses_and_leaves_everything_as_it_was(machine: PythonMachin
         return refused(machine, "Copy-File", **args)[:2]
 
     assert wrong(**good | {"expected": sha256(b"x")}) == ("conflict", PATH)
+    assert wrong(**good | {"expected": "absent"}) == ("invalid", "expected")
     assert wrong(**good | {"path": rf"{FOLDER}\x"}) == ("missing", rf"{FOLDER}\x")
     assert wrong(**good | {"path": FOLDER}) == ("invalid", FOLDER)
     assert wrong(**good | {"target": rf"{FOLDER}\other"}) == ("conflict", rf"{FOLDER}\other")
@@ -324,11 +332,12 @@ def test_copy_file_refuses_and_leaves_everything_as_it_was(machine: PythonMachin
 
 
 def test_new_folder_names_every_folder_that_it_made_outermost_first(machine: PythonMachine) -> None:
-    path = r"C:\inetpub\wwwroot\mfasdk"
-    made = [r"C:\inetpub", r"C:\inetpub\wwwroot", path]
+    path = r"c:\PROGRAM FILES\sdk\mfa\sdk"
+    made = [r"c:\PROGRAM FILES\sdk", r"c:\PROGRAM FILES\sdk\mfa", path]
     assert ask(machine, "New-Folder", path=path)[0] == {"created": made}
     before = machine.snapshot()
-    assert {f"folder {one}" for one in made} <= before.keys()
+    shown = {f"folder {one}".replace(r"c:\PROGRAM FILES", r"C:\Program Files") for one in made}
+    assert shown <= before.keys()
     assert ask(machine, "New-Folder", path=path.upper().replace("\\", "/"))[0] == {"created": []}
     assert ask(machine, "New-Folder", path="C:\\")[0] == {"created": []}
     assert machine.snapshot() == before
