@@ -44,7 +44,7 @@ def converge(
     plan: Callable[[T], Sequence[Change]],
     write: Callable[[T, Sequence[Change]], Sequence[HostCall]],
     thing: str = "",
-    noop: str = "",
+    noop: str | Callable[[T], str] = "",
 ) -> Generator[StringCommand, None, None]:
     """
     Take one thing to its wanted state.
@@ -54,7 +54,7 @@ def converge(
     + plan: current state to changes, ``()`` where nothing differs; raises PlanError to refuse this host
     + write: the guarded calls that make the changes, in order; the first that fails is the last
     + thing: id of the thing for later operations (``site:mim mfasdk``, lower case): see `announced` and `written`
-    + noop: said where nothing differs (with -v); default ``... is as wanted``
+    + noop: said where nothing differs (with -v), or what makes it of the current state; default ``... is as wanted``
     """
     if halted():
         return
@@ -75,7 +75,7 @@ def converge(
         yield from refuse(f"{what}: {error}")
         return
     if not changes:
-        host.noop(noop or f"{what} is as wanted")
+        host.noop((noop(now) if callable(noop) else noop) or f"{what} is as wanted")
         return
     announce(what, changes, thing)
     # A dry run stops at the first yield, so everything that is shown stands above it.

@@ -1,0 +1,161 @@
+"""
+Active Directory: groups and their members. What must change is decided in plans/ad.py, the rhythm is converge.py's.
+
+Both are read and written at one domain controller: the first that answers in a run is asked until its end (facts/ad.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from pyinfra.api import Host, State, StringCommand, operation
+from pyinfra.connectors.util import CommandOutput, OutputLine
+from pyinfra.context import host
+from typing_extensions import Generator, override
+
+from connectors.call import Answer, HostCall
+from connectors.errors import words
+from facts.ad import AdGroup, AdGroupMember, connection_of, edit_errors, pinned
+from facts.base import read
+from model.change import Change
+from model.directory import Category, Group, Membership, Scope
+from operations.converge import ParentMissingError, converge
+from plans.ad import Edit, benign, group_edits, member_edits, plan_group, plan_member
+
+
+@operation()
+def ad_group(
+    group: str,
+    *,
+    scope: Scope = "global",
+    category: Category = "security",
+    description: str | None = None,
+    path: str | None = None,
+) -> Generator[StringCommand, None, None]:
+    """
+    Have a group in Active Directory. One that is there stays where it is, with the members that it has.
+
+    + group: its sAMAccountName; a new group gets it as its cn, too
+    + scope: ``global``, ``universal`` or ``domain-local``; a group of another scope is refused, never changed
+    + category: ``security`` or ``distribution``; the same
+    + description: ``None`` leaves it alone, an empty one takes it away
+    + path: DN of the container in which a new group is made; default CN=Users of the server's domain
+
+    **Example:**
+
+    .. code:: python
+
+        ad_group(name="The group of the SDK's users", group="PhoneFactor Admins")
+    """
+
+    def plan(now: Group) -> tuple[Change, ...]:
+        return plan_group(now, group, scope=scope, category=category, description=description)
+
+    def write(now: Group, changes: Sequence[Change]) -> list[HostCall]:
+        return [DirectoryEdit(group_edits(now, group, scope=scope, category=category, changes=changes))]
+
+    yield from converge(
+        f"group {group}",
+        read=lambda: read(AdGroup, group=group, path=path),
+        plan=plan,
+        write=write,
+        thing=group_id(group),
+    )
+
+
+@operation()
+def ad_group_member(group: str, member: str, *, present: bool = True) -> Generator[StringCommand, None, None]:
+    r"""
+    Have one account, group or contact in a group, or not in it. Other members are neither read nor touched.
+
+    + group: sAMAccountName of the group
+    + member: sAMAccountName, ``DOMAIN\user``, UPN, DN, SID or GUID; must mean exactly one object
+    + present: whether it is a member. By its primary group counts; through another group does not, and cannot be taken away here
+
+    What a group of that scope cannot hold is refused before anything is written. A SID of another forest is added as it is.
+
+    **Example:**
+
+    .. code:: python
+
+        ad_group_member(name="MIM may ask the SDK", group="PhoneFactor Admins", member="CONTOSO\\mimservice")
+    """
+    what = f"{member} in group {group}"
+
+    def plan(now: Membership) -> tuple[Change, ...]:
+        if now.group is None and not now.problem:
+            if not present:
+                return ()
+            who = now.member.title if now.member else member
+            text = f"there is no group {group} (asked {now.server})"
+            raise ParentMissingError(text, group_id(group), [Change("member", None, who)])
+        return plan_member(now, present=present)
+
+    def noop(now: Membership) -> str:
+        how = {
+            "direct": "is in it",
+            "primary": "is in it by its primary group",
+            "nested": "is not in it itself, yet through another group",
+            "none": "is not in it",
+        }[now.how]
+        return f"{what} is as wanted: it {how}"
+
+    yield from converge(
+        what,
+        read=lambda: read(AdGroupMember, group=group, member=member),
+        plan=plan,
+        write=lambda now, _: [DirectoryEdit(member_edits(now, present=present))],
+        thing=member_id(group, member),
+        noop=noop,
+    )
+
+
+def group_id(group: str) -> str:
+    """The id of a group for `announced` and `written`."""
+    return f"group:{group.casefold()}"
+
+
+def member_id(group: str, member: str) -> str:
+    """The id of a membership, in the spelling of its operation."""
+    return f"member:{group.casefold()}:{member.casefold()}"
+
+
+class DirectoryEdit(HostCall):
+    """
+    Edit-Directory whose answer counts: its edits fail one by one inside an answer that is a success.
+
+    An error that only says that somebody was faster is none: what there is now is read back, and that decides.
+    """
+
+    def __init__(self, edits: Sequence[Edit]) -> None:
+        connection = pinned(connection_of(host.data.dict()), host.connector_data)
+        self.edits = tuple(edits)
+        super().__init__(
+            "Edit-Directory", secrets=connection.secrets(), **connection.arguments(), edits=list(self.edits)
+        )
+
+    @override
+    def execute(self, state: State, host: Host, connector_arguments: Any) -> tuple[bool, CommandOutput]:
+        ok, output = super().execute(state, host, connector_arguments)
+        if not ok:
+            return ok, output
+        try:
+            errors = edit_errors(Answer.unpack("\n".join(output.stdout_lines)))
+        except (ValidationError, ValueError):
+            return False, _said(["Edit-Directory: the host's answer has another shape; run again to see what is there"])
+        bad = [
+            error
+            for edit, error in zip(self.edits, errors, strict=False)
+            if error is not None and not benign(edit, error.ldap, error.win32)
+        ]
+        if bad or len(errors) != len(self.edits):
+            return False, _said(
+                [words(error) for error in bad] or ["Edit-Directory: the host answered for other edits"]
+            )
+        return True, output
+
+
+def _said(lines: Sequence[str]) -> CommandOutput:
+    return CommandOutput([OutputLine("stderr", line) for line in lines])
