@@ -23,8 +23,8 @@ from lab.arranger import Arranger
 from lab.engine import Engine, Machine, Process, RegistryValue, Service
 from lab.process import EndedProcess, LocalProcess
 from lab.samba import SambaMachine
-from lab.template import ENGINES, INETSRV, POWERSHELL, EngineError, refresh
-from lab.wine import Prefix, clone
+from lab.template import ASSEMBLY, ENGINES, INETSRV, POWERSHELL, EngineError, held, refresh
+from lab.wine import Prefix, clone, share
 
 Role: TypeAlias = Literal["dc", "mfa", "mim"]
 
@@ -56,7 +56,7 @@ class WineMachine(Machine):
         self.name, self.role = name, role
         self.folder = root.absolute() / name
         self.prefix = Prefix(self.folder, culture, engines.absolute() / "locale")
-        self._template = engines / "template"
+        self._engines = engines
         self._lock = threading.RLock()
         self._arranging: Arranger | None = None
         self._named = False
@@ -70,11 +70,21 @@ class WineMachine(Machine):
         with self._lock:
             if self._arranging is not None:
                 return
-            if not (self.folder / "system.reg").exists():
-                without = () if self.role == "mfa" else (INETSRV,)
-                clone(self._template, self.folder, own=(INETSRV / "config",), without=without)
+            with held(self._engines, shared=True):
+                if not (self.folder / "system.reg").exists():
+                    without = () if self.role == "mfa" else (INETSRV,)
+                    clone(self._engines / "template", self.folder, own=(INETSRV / "config",), without=without)
+                elif self.role == "mfa":
+                    self._renew(INETSRV / ASSEMBLY)
             self.prefix.serve()
             self._arranging, self._named = Arranger(lambda argv: self.prefix.start([POWERSHELL, *argv])), False
+
+    def _renew(self, file: Path) -> None:
+        """Take a file of the template that was compiled again since this machine was made."""
+        newest, own = self._engines / "template" / "drive_c" / file, self.prefix.drive / file
+        if newest.exists() and not (own.exists() and own.samefile(newest)):
+            own.unlink(missing_ok=True)
+            share(newest, own)
 
     @override
     def close(self) -> None:

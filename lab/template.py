@@ -101,7 +101,7 @@ def unpack(build: str, engines: Path = ENGINES) -> bool:
 
 def make(engines: Path = ENGINES) -> bool:
     """Make the template from `engines/powershell-win`, unless it is there. Takes 15 s. Raises EngineError or WineError."""
-    with _alone(engines):
+    with held(engines):
         stamp = " ".join([FORM, str(find_wine()), _stamp(engines / "powershell-win") or "by hand"])
         if _stamp(engines / "template") == stamp:
             return False
@@ -153,7 +153,7 @@ def refresh(engines: Path = ENGINES) -> bool:
     folder, stamped = engines / "template" / "drive_c" / INETSRV, engines / "standin.stamp"
     if _stamp(folder, stamped) == stamp:
         return False
-    with _alone(engines):
+    with held(engines):
         if _stamp(folder, stamped) == stamp:  # another process was faster
             return False
         shutil.rmtree(folder, ignore_errors=True)
@@ -216,9 +216,9 @@ def _swap(made: Path, target: Path, stamp: str) -> None:
 
 
 @contextlib.contextmanager
-def _alone(engines: Path) -> Iterator[None]:
-    """Hold the engines against every other process that makes them."""
+def held(engines: Path = ENGINES, *, shared: bool = False) -> Iterator[None]:
+    """Hold the engines against every other process that makes them; `shared`: only against those, to clone the template."""
     engines.mkdir(parents=True, exist_ok=True)
-    with (engines / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with (engines / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield

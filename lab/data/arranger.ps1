@@ -56,9 +56,10 @@ function Get-StartTime([string] $Program) {
 }
 
 function Get-ServiceState([string] $Service) {
+    $path = [string] (Get-RegistryKey "$servicesKey\$Service")['ImagePath']
+    if ($path -eq '') { throw "there is no service $Service" }
     $controller = [System.ServiceProcess.ServiceController]::new($Service)
     try { $state = ([string] $controller.Status) -creplace '(?<=[a-z])(?=[A-Z])', '-' } finally { $controller.Dispose() }
-    $path = [string] (Get-RegistryKey "$servicesKey\$Service")['ImagePath']
     $program = [Environment]::ExpandEnvironmentVariables($path).Trim('"')
     @{ state = $state.ToLowerInvariant(); started = @(Get-StartTime $program) }
 }
