@@ -51,7 +51,7 @@ def iis_app_pool(
     password: Secret | None = None,
     rotate_password: bool = False,
     start_mode: StartMode | None = None,
-    state: WantedState | None = None,
+    running: bool | None = None,
 ) -> Generator[StringCommand, None, None]:
     """
     Have an application pool of IIS, or have none of that name.
@@ -66,13 +66,13 @@ def iis_app_pool(
       or with ``rotate_password``
     + rotate_password: write the password although one is stored; such an operation changes something in every run
     + start_mode: ``OnDemand`` or ``AlwaysRunning``
-    + state: ``Started`` or ``Stopped``
+    + running: whether it must run; ``None`` leaves it alone
 
     **Example:**
 
     .. code:: python
 
-        iis_app_pool(name="The SDK has its own pool", app_pool="MIM MFASDK", runtime_version="v4.0", state="Started")
+        iis_app_pool(name="The SDK has its own pool", app_pool="MIM MFASDK", runtime_version="v4.0", running=True)
     """
     wanted = WantedAppPool(
         app_pool=app_pool,
@@ -83,7 +83,7 @@ def iis_app_pool(
         user=user,
         password=password,
         start_mode=start_mode,
-        state=state,
+        state=_state(running),
         rotate_password=rotate_password,
     )
     done = False
@@ -119,7 +119,7 @@ def iis_site(
     path: str | None = None,
     app_pool: str | None = None,
     bindings: Sequence[WantedBinding | Mapping[str, Any]] = (),
-    state: WantedState | None = None,
+    running: bool | None = None,
 ) -> Generator[StringCommand, None, None]:
     r"""
     Have a site of IIS with these bindings, or have none of that name.
@@ -130,7 +130,7 @@ def iis_site(
     + app_pool: application pool of its root application; must exist
     + bindings: each a ``WantedBinding`` or a dict of ``protocol``, ``port``, ``address``, ``host``, ``thumbprint``, ``store``, ``sni``.
       Other bindings of the site, and flags that have no name here, stay as they are
-    + state: ``Started`` or ``Stopped``; a new site starts by itself
+    + running: whether it must run; a new site starts by itself
 
     A certificate must be in the store, with its private key, valid today and meant for servers: else nothing is written. The site is stored in one
     step and the certificate given to http.sys in the next; a run that is cut between them is mended by the next one. A record of http.sys that
@@ -146,12 +146,12 @@ def iis_site(
             path=r"C:\inetpub\wwwroot\mfasdk",
             app_pool="MIM MFASDK",
             bindings=[{"protocol": "https", "port": 9999, "thumbprint": "9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B"}],
-            state="Started",
+            running=True,
         )
     """
 
     def plan(now: SiteInputs) -> Plan:
-        return plan_site(now, _wanted_site(site, present, path, app_pool, bindings, state))
+        return plan_site(now, _wanted_site(site, present, path, app_pool, bindings, running))
 
     def write(now: SiteInputs) -> Generator[HostCall, None, None]:
         found = plan(now)
@@ -175,7 +175,7 @@ def iis_site(
 
     yield from converge(
         f"site {site}",
-        read=lambda: _site_inputs(site, present, path, app_pool, bindings, state),
+        read=lambda: _site_inputs(site, present, path, app_pool, bindings, running),
         plan=_told(plan),
         write=_listed(write),
         thing=f"site:{site.casefold()}" if present else "",
@@ -253,6 +253,10 @@ def _listed(
     return lambda now, _changes: list(write(now))
 
 
+def _state(running: bool | None) -> WantedState | None:
+    return None if running is None else "Started" if running else "Stopped"
+
+
 def _names_secret(plan: Plan) -> bool:
     return any(change.secret for change in plan.changes)
 
@@ -263,10 +267,10 @@ def _wanted_site(
     path: str | None,
     app_pool: str | None,
     bindings: Sequence[WantedBinding | Mapping[str, Any]],
-    state: WantedState | None,
+    running: bool | None,
 ) -> WantedSite:
     """The arguments as one value. Raises PlanError for a binding that has an unknown part or lacks one."""
-    return WantedSite(site, present, path, app_pool, tuple(_binding(one) for one in bindings), state)
+    return WantedSite(site, present, path, app_pool, tuple(_binding(one) for one in bindings), _state(running))
 
 
 def _binding(given: WantedBinding | Mapping[str, Any]) -> WantedBinding:
@@ -286,7 +290,7 @@ def _site_inputs(
     path: str | None,
     app_pool: str | None,
     bindings: Sequence[WantedBinding | Mapping[str, Any]],
-    state: WantedState | None,
+    running: bool | None,
 ) -> SiteInputs | Unread:
     """
     All that the plan of a site looks at.
@@ -298,7 +302,7 @@ def _site_inputs(
         return own
     now = SiteInputs(own, datetime.now(UTC))
     try:
-        wanted = _wanted_site(site, present, path, app_pool, bindings, state)
+        wanted = _wanted_site(site, present, path, app_pool, bindings, running)
         certificates = certificates_of(wanted)
     except PlanError:
         return now  # the plan says it again, where it is told to the user
