@@ -133,12 +133,7 @@ namespace Microsoft.Web.Administration
             List<ItemElement> mine = now.Where(one => one.IsLocal).ToList();
             place = rules.IsMergeAppend ? index - (now.Count - mine.Count) : index;
             if (place < mine.Count) tag.InsertBefore(mine[place].Tag, item.Tag);
-            else
-            {
-                XmlTag last = tag.Tags.LastOrDefault(IsDirective);
-                if (last != null) tag.InsertAfter(last, item.Tag);
-                else tag.Append(item.Tag);
-            }
+            else PutLast(tag, item.Tag);
             item.Layer = Configuration.WrittenLayer(Section);
             All.Insert(index, item);
             Changed();
@@ -151,14 +146,23 @@ namespace Microsoft.Web.Administration
             if (!AllowsClear) throw Errors.NotImitated("adding between inherited items of a collection that has no clear");
             List<XmlTag> copies = now.Select(one => one.Tag.Copy()).ToList();
             foreach (XmlTag old in tag.Tags.Where(IsDirective).ToList()) tag.Remove(old);
-            tag.Append(XmlTag.New(rules.ClearElementName));
+            tag.InsertFirst(XmlTag.New(rules.ClearElementName));
             Layer layer = Configuration.WrittenLayer(Section);
             for (int at = 0; at < now.Count; at++)
             {
-                tag.InsertAfter(tag.Tags.Last(IsDirective), copies[at]);
+                PutLast(tag, copies[at]);
                 now[at].Tag = copies[at];
                 now[at].Layer = layer;
             }
+        }
+
+        // Behind the last directive, else before siteDefaults and its kin.
+        private void PutLast(XmlTag tag, XmlTag directive)
+        {
+            XmlTag last = tag.Tags.LastOrDefault(IsDirective), defaults = tag.Tags.FirstOrDefault(one => one.Name.EndsWith("Defaults", StringComparison.Ordinal));
+            if (last != null) tag.InsertAfter(last, directive);
+            else if (defaults != null) tag.InsertBefore(defaults, directive);
+            else tag.Append(directive);
         }
 
         private bool IsDirective(XmlTag tag) { return tag.Name == rules.ClearElementName || tag.Name == rules.RemoveElementName || IsAdd(tag.Name); }
@@ -182,10 +186,7 @@ namespace Microsoft.Web.Administration
                 if (!AllowsRemove) throw Errors.NotImitated("removing an inherited item of a collection that has no remove");
                 XmlTag directive = XmlTag.New(rules.RemoveElementName);
                 foreach (ConfigurationAttributeSchema key in rules.Item.Keys) directive[key.Name] = item.Tag[key.Name];
-                XmlTag tag = owner.WriteTag();
-                XmlTag last = tag.Tags.LastOrDefault(IsDirective);
-                if (last != null) tag.InsertAfter(last, directive);
-                else tag.Append(directive);
+                PutLast(owner.WriteTag(), directive);
             }
             All.RemoveAt(index);
             Changed();
@@ -199,7 +200,7 @@ namespace Microsoft.Web.Administration
             if (Merge(owner.Parts, null).Count > 0)
             {
                 if (!AllowsClear) throw Errors.NotImitated("Clear of a collection that inherits and has no clear");
-                owner.WriteTag().Append(XmlTag.New(rules.ClearElementName));
+                owner.WriteTag().InsertFirst(XmlTag.New(rules.ClearElementName));
                 Changed();
             }
             list = new List<ConfigurationElement>();

@@ -130,7 +130,7 @@ namespace Microsoft.Web.Administration
         {
             CheckWritable();
             ConfigurationAttributeSchema attribute = schema.Attribute(attributeName);
-            if (attribute.Extension != "") throw Errors.NotImitated("setting " + attributeName);
+            if (attribute.Extension != "") throw Errors.Com("The request is not supported.", Codes.NotSupported); // a run-time value
             string text = Values.Write(attribute, value);
             CheckLock(attributeName);
             CheckKey(attribute, text);

@@ -209,7 +209,8 @@ namespace Microsoft.Web.Administration
             if (declared == null) throw Errors.BadFile(Manager.ApplicationHost.Path, 0, "The configuration section '" + sectionPath + "' cannot be read because it is missing a section declaration");
             ConfigurationElementSchema schema = Manager.Schema.Find(sectionPath);
             if (schema == null) throw Errors.Missing("Filename: " + ConfigFile.Long(Manager.ApplicationHost.Path) + "\r\nError: The configuration section '" + sectionPath + "' cannot be read because it is missing schema\r\n\r\n");
-            if (location != "" && declared["allowDefinition"] == "AppHostOnly") throw Errors.BadFile(Manager.ApplicationHost.Path, 0, "The configuration section '" + sectionPath + "' cannot be used with a location path");
+            if (location != "" && declared["allowDefinition"] == "AppHostOnly" || target != "" && declared["allowDefinition"] == "MachineToApplication" && !Folders.IsApplication(Manager, target))
+                throw Errors.Com("The configuration section '" + sectionPath + "' cannot be used at this path", Codes.NotSupported);
             var made = new ConfigurationSection(this, sectionPath, location, schema, declared);
             made.Check();
             return sections[key] = made;
@@ -317,9 +318,10 @@ namespace Microsoft.Web.Administration
 
         internal override XmlTag WriteTag()
         {
-            Layer layer = Configuration.Layers(Location).LastOrDefault(one => Configuration.IsWritten(one, Location) && (Location == "" || one.Find(SectionPath) != null))
-                ?? Configuration.Layers(Location).LastOrDefault(one => Configuration.IsWritten(one, Location));
-            XmlTag at = layer == null ? null : layer.Find(SectionPath) != null || Location != "" ? layer.Outer : Configuration.Written.Xml.Root;
+            // A location tag that says something about every section in it is not a place for another one.
+            List<XmlTag> places = Configuration.Layers(Location).Where(one => Configuration.IsWritten(one, Location)).Select(one => one.Outer).ToList();
+            XmlTag at = places.LastOrDefault(one => new Layer { Outer = one }.Find(SectionPath) != null)
+                ?? places.FirstOrDefault(one => one["overrideMode"] == null && one["allowOverride"] == null);
             if (at == null)
             {
                 at = XmlTag.New("location");
@@ -342,7 +344,7 @@ namespace Microsoft.Web.Administration
             get
             {
                 Part last = Parts.LastOrDefault();
-                return last != null && Configuration.IsWritten(last.Layer, Location) ? Said(last.Layer) : OverrideMode.Inherit;
+                return !Configuration.IsWeb && last != null && Configuration.IsWritten(last.Layer, Location) ? Said(last.Layer) : OverrideMode.Inherit;
             }
             set { throw Errors.NotImitated("setting OverrideMode"); }
         }
@@ -380,9 +382,30 @@ namespace Microsoft.Web.Administration
                 bool deeper = !ReferenceEquals(part.Layer.File, Configuration.Written);
                 if (deeper && declared["allowDefinition"] == "AppHostOnly") throw Locked(part.Layer.File.Path, part.Tag.Line);
                 if (deeper && Mode(above.Where(one => !ReferenceEquals(one.Layer.File, part.Layer.File))) == OverrideMode.Deny) throw Locked(part.Layer.File.Path, part.Tag.Line);
-                string unknown = part.Tag.Names.FirstOrDefault(name => Schema.Attributes.All(one => one.Name != name) && !name.StartsWith("lock", StringComparison.Ordinal) && name != "configSource");
-                if (unknown != null && !Schema.AllowUnrecognizedAttributes) throw Errors.BadFile(part.Layer.File.Path, part.Tag.Line, "Unrecognized attribute '" + unknown + "'");
+                CheckTag(part.Layer.File, part.Tag, Schema);
                 above.Add(part);
+            }
+        }
+
+        // Attributes are checked where the XML is read, so a bad one spoils the section.
+        private static void CheckTag(ConfigFile file, XmlTag tag, ConfigurationElementSchema schema)
+        {
+            foreach (string name in tag.Names)
+            {
+                ConfigurationAttributeSchema attribute = schema.Attributes.FirstOrDefault(one => one.Name == name && one.Extension == "");
+                bool own = name.StartsWith("lock", StringComparison.Ordinal) || name == "configSource" || name == "childSource";
+                if (attribute == null && !own && !schema.AllowUnrecognizedAttributes) throw Errors.BadFile(file.Path, tag.Line, "Unrecognized attribute '" + name + "'");
+                if (attribute == null || attribute.IsEncrypted) continue;
+                try { Values.Read(attribute, tag[name]); }
+                catch (System.Runtime.InteropServices.COMException) { throw Errors.BadFile(file.Path, tag.Line, "The '" + name + "' attribute is invalid."); }
+            }
+            ConfigurationCollectionSchema items = schema.CollectionSchema;
+            foreach (XmlTag child in tag.Tags)
+            {
+                ConfigurationElementSchema known = schema.Children.FirstOrDefault(one => one.Name == child.Name);
+                if (known == null && items != null && Text.List(items.AddElementNames).Contains(child.Name)) known = items.Item;
+                if (known != null) CheckTag(file, child, known);
+                else if (items == null || child.Name != items.ClearElementName && child.Name != items.RemoveElementName) throw Errors.BadFile(file.Path, child.Line, "Unrecognized element '" + child.Name + "'");
             }
         }
 
@@ -430,6 +453,14 @@ namespace Microsoft.Web.Administration
     // Which folder a path of the configuration is: the application and virtual directory with the longest path in front of it.
     internal static class Folders
     {
+        public static bool IsApplication(ServerManager manager, string path)
+        {
+            string[] names = path.Split(new[] { '/' }, 2);
+            string own = "/" + (names.Length > 1 ? names[1] : "");
+            return manager.GetApplicationHostConfiguration().GetSection("system.applicationHost/sites").GetCollection()
+                .Any(site => Text.Same((string)site["name"], names[0]) && site.GetCollection().Any(one => Text.Same((string)one["path"], own)));
+        }
+
         public static string Of(ServerManager manager, string path)
         {
             string[] names = path.Split(new[] { '/' }, 2);

@@ -161,12 +161,19 @@ namespace Microsoft.Web.Administration
         public void InsertAfter(XmlTag sibling, XmlTag tag)
         {
             int at = Pieces.IndexOf(sibling) + 1;
-            string inner = InnerIndent();
-            Put(at, tag);
-            Put(at, new XmlPiece { Raw = NewLine() + inner });
+            while (at < Pieces.Count && Pieces[at].IsBlank) at++;
+            if (at == Pieces.Count) Append(tag);
+            else InsertBefore(Pieces[at], tag);
         }
 
-        public void InsertBefore(XmlTag sibling, XmlTag tag)
+        public void InsertFirst(XmlTag tag)
+        {
+            XmlPiece first = Pieces.FirstOrDefault(piece => !piece.IsBlank);
+            if (first == null) Append(tag);
+            else InsertBefore(first, tag);
+        }
+
+        public void InsertBefore(XmlPiece sibling, XmlTag tag)
         {
             int at = Pieces.IndexOf(sibling);
             string inner = InnerIndent();
@@ -174,12 +181,14 @@ namespace Microsoft.Web.Administration
             Put(at, tag);
         }
 
-        // The blanks before it go with it; a tag that has nothing left in it is written <x />.
+        // Its line goes with it; a tag that has nothing left in it is written <x />.
         public void Remove(XmlTag tag)
         {
             int at = Pieces.IndexOf(tag);
+            bool last = Pieces.Skip(at + 1).All(piece => piece.IsBlank);
             Pieces.RemoveAt(at);
-            if (at > 0 && Pieces[at - 1].IsBlank) Pieces.RemoveAt(at - 1);
+            int blank = last ? at - 1 : at;
+            if (blank >= 0 && Pieces[blank].IsBlank) Pieces.RemoveAt(blank);
             tag.Parent = null;
             if (Pieces.Any(piece => !piece.IsBlank)) return;
             Pieces.Clear();
