@@ -10,7 +10,7 @@ from connectors.call import Answer, HostCall
 from facts.base import HostFact
 from facts.files import file_content
 from model.files import LARGEST_FILE
-from model.xml import Secrecy, XmlFile, XmlWanted
+from model.xml import Secrecy, XmlFile, XmlWanted, names_of
 from plans.xml import read_elements
 
 
@@ -20,7 +20,7 @@ class XmlElements(HostFact[XmlFile]):
 
     + file: full Windows path
     + parent: XPath to the element whose children are meant; the root when omitted
-    + names: which children; all of them when omitted. Without a prefix a name means what it would mean in that place
+    + names: which children, ``.`` is the parent itself; all children when omitted. Without a prefix a name means what it would mean in that place
     + namespaces: prefix to namespace, for ``parent`` and ``names``
     + ignore_case: whether other spellings of the names are found, too
     + secret: names whose values are secrets, besides those that look like it (words KEY, PASSWORD, SECRET, TOKEN, PIN)
@@ -42,18 +42,18 @@ class XmlElements(HostFact[XmlFile]):
         self,
         file: str,
         parent: str | None = None,
-        names: Sequence[str] = (),
+        names: str | Sequence[str] = (),
         namespaces: Mapping[str, str] | None = None,
         ignore_case: bool = False,
-        secret: Sequence[str] = (),
-        public: Sequence[str] = (),
+        secret: str | Sequence[str] = (),
+        public: str | Sequence[str] = (),
     ) -> HostCall:
-        self._names = [names] if isinstance(names, str) else names
+        self._names = names_of(names)
         self._wanted = XmlWanted(
             parent=parent,
             namespaces=namespaces or {},
             ignore_case=ignore_case,
-            secrecy=Secrecy(tuple(secret), tuple(public)),
+            secrecy=Secrecy(names_of(secret), names_of(public)),
         )
         return HostCall("Read-File", path=file, count=LARGEST_FILE)
 

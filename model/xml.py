@@ -24,6 +24,11 @@ def looks_secret(name: str) -> bool:
     return any(word.lower() in SECRET_WORDS for word in WORD.findall(name))
 
 
+def names_of(names: str | Collection[str]) -> tuple[str, ...]:
+    """Names as a tuple; a single text is one name, not its letters."""
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
 def local_name(name: str) -> str:
     """A name without its prefix."""
     return name.rpartition(":")[2]
@@ -50,6 +55,8 @@ class Secrecy:
 class XmlWanted:
     """
     What elements below one parent shall be. Names may have a prefix of `namespaces`; without one a name means what it would mean in that place.
+
+    `.` is the parent itself, in all but `remove`.
 
     + parent: XPath to the one parent; the root when None
     + set: name to text; updated or added

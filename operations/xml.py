@@ -13,7 +13,7 @@ from facts.files import FileState
 from facts.xml import XmlElements
 from model.change import Change, PlanError
 from model.files import FileInfo
-from model.xml import Secrecy, Text, XmlFile, XmlWanted
+from model.xml import Secrecy, Text, XmlFile, XmlWanted, names_of
 from operations.converge import converge
 from plans.xml import backup_path, plan_elements
 
@@ -24,25 +24,25 @@ def xml_elements(
     parent: str | None = None,
     *,
     set: Mapping[str, Text] | None = None,  # noqa: A002 - the word of those who write deploys
-    clear: Sequence[str] = (),
-    remove: Sequence[str] = (),
+    clear: str | Sequence[str] = (),
+    remove: str | Sequence[str] = (),
     attributes: Mapping[str, Mapping[str, Text | None]] | None = None,
     namespaces: Mapping[str, str] | None = None,
     ignore_case: bool = False,
-    secret: Sequence[str] = (),
-    public: Sequence[str] = (),
+    secret: str | Sequence[str] = (),
+    public: str | Sequence[str] = (),
     refuse_if: Mapping[str, str] | None = None,
     backup: bool = True,
 ) -> Generator[StringCommand, None, None]:
     r"""
-    Set, clear and remove child elements of one element of an XML file, all in one write.
+    Set, clear and remove child elements of one element of an XML file, and their attributes, all in one write.
 
     + file: full Windows path; it must exist
     + parent: XPath to the one element whose children are meant; the root when omitted
     + set: name to text, added behind its siblings where it is not there; a ``Secret`` is never shown
     + clear: names whose text shall be empty; absent is fine
     + remove: names that shall not be there
-    + attributes: name of a child to (attribute to value); ``None`` removes the attribute
+    + attributes: name of a child to (attribute to value); ``None`` removes the attribute. ``.`` is the parent itself, here and in set and clear
     + namespaces: prefix to namespace, for ``parent`` and all names. A name without a prefix means what it would mean in that place of the file
     + ignore_case: whether an element with another spelling is the one meant; it keeps its spelling, both at once are an error
     + secret: names whose values are secrets, besides those that look like it (words KEY, PASSWORD, SECRET, TOKEN, PIN)
@@ -70,12 +70,12 @@ def xml_elements(
     wanted = XmlWanted(
         parent=parent,
         set=set or {},
-        clear=tuple(clear),
-        remove=tuple(remove),
+        clear=names_of(clear),
+        remove=names_of(remove),
         attributes=attributes or {},
         namespaces=namespaces or {},
         ignore_case=ignore_case,
-        secrecy=Secrecy(tuple(secret), tuple(public)),
+        secrecy=Secrecy(names_of(secret), names_of(public)),
         refuse_if=refuse_if or {},
     )
 
@@ -95,8 +95,8 @@ def xml_elements(
             names=[*wanted.set, *wanted.clear, *wanted.remove],
             namespaces=wanted.namespaces,
             ignore_case=ignore_case,
-            secret=tuple(secret),
-            public=tuple(public),
+            secret=names_of(secret),
+            public=names_of(public),
         ),
         plan=plan,
         write=write,

@@ -2,21 +2,21 @@
 Edits of an XML document as new bytes: everything outside the edits stays byte for byte. Pure.
 
 Positions come from xml_document.py; which edits are wanted is decided in xml.py. Each result is parsed again and compared with the tree that
-lxml makes of the same edits: where they differ it is refused, never handed on.
+lxml makes of the same edits (xml_edits.py): where they differ it is refused, never handed on.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias, assert_never
+from typing import Final, assert_never
 
 from lxml import etree
 
 from model.change import PlanError
 from plans.xml_document import BLANK, Document, Node, attributes
+from plans.xml_edits import Add, Edit, Remove, SetAttribute, SetText, edited, same
 
 XML_NAMESPACE: Final = "http://www.w3.org/XML/1998/namespace"  # always bound to the prefix `xml`
 # The attributes of a start tag that expat has read already: of a well-formed tag nothing else can be left (XML 1.0, productions 40, 41, 44).
@@ -27,45 +27,6 @@ LAST_LINE: Final = re.compile(r"(?:\r\n|\r|\n)[ \t]*\Z")
 LINE_ENDS: Final = re.compile(r"[ \t]*(?:\r|\n)")
 # Production 2, Char: what XML 1.0 can hold at all, as a reference or not.
 NOT_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-@dataclass(frozen=True)
-class SetText:
-    """Give an element this text and nothing else."""
-
-    element: etree._Element
-    text: str = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Remove:
-    """Remove an element, with the line that it leaves empty."""
-
-    element: etree._Element
-
-
-@dataclass(frozen=True)
-class SetAttribute:
-    """Set an attribute, or remove it (None). `name` as lxml writes it (`{uri}local`); `prefix` is what a new declaration would use."""
-
-    element: etree._Element
-    name: str
-    value: str | None = field(repr=False)
-    prefix: str = ""
-
-
-@dataclass(frozen=True)
-class Add:
-    """Add a child element after the last one. `name` as lxml writes it; `attributes` are (name, value, prefix)."""
-
-    parent: etree._Element
-    name: str
-    text: str = field(repr=False)
-    prefix: str = ""
-    attributes: tuple[tuple[str, str, str], ...] = field(default=(), repr=False)
-
-
-Edit: TypeAlias = SetText | Remove | SetAttribute | Add
 
 
 @dataclass(frozen=True)
@@ -84,7 +45,7 @@ def splice(document: Document, edits: Sequence[Edit]) -> Document:
     Raises PlanError where an edit cannot be made, where two touch the same bytes, or where the result would not read as wanted.
     """
     again = Document(cut(document.data, _cuts(document, edits)))
-    if again.encoding != document.encoding or not _same(*_edited(document, edits), again.root):
+    if again.encoding != document.encoding or not same(*edited(document, edits), again.root):
         raise PlanError("the edited document would not read as wanted, so nothing is written (please report this)")
     return again
 
@@ -326,8 +287,7 @@ def _removal(document: Document, node: Node) -> Cut:
 
 
 def _neighbours(node: Node) -> tuple[Node | None, Node | None]:
-    siblings = node.parent.children if node.parent else [node]
-    at = next(index for index, sibling in enumerate(siblings) if sibling is node)
+    siblings, at = node.parent.children if node.parent else [node], node.position
     return siblings[at - 1] if at else None, siblings[at + 1] if at + 1 < len(siblings) else None
 
 
@@ -370,66 +330,3 @@ def _unit(document: Document, node: Node, outer: str) -> str:
 def _written(element: etree._Element) -> str:
     local = etree.QName(element).localname
     return f"{element.prefix}:{local}" if element.prefix else local
-
-
-# -- the check --
-
-
-def _edited(document: Document, edits: Sequence[Edit]) -> tuple[etree._Element, set[etree._Element]]:
-    """The same edits made by lxml on a copy of its tree, and the elements whose children came or went."""
-    root = deepcopy(document.root)
-    copies = dict(zip(document.elements, root.iter(etree.Element), strict=True))
-    loose: set[etree._Element] = set()
-    for edit in edits:
-        match edit:
-            case SetText():
-                copies[edit.element][:] = []
-                copies[edit.element].text = edit.text
-            case Remove():
-                loose.add(_drop(copies[edit.element]))
-            case SetAttribute(value=None):
-                if edit.name in copies[edit.element].attrib:
-                    del copies[edit.element].attrib[edit.name]
-            case SetAttribute():
-                copies[edit.element].set(edit.name, edit.value or "")
-            case Add():
-                child = etree.SubElement(copies[edit.parent], edit.name)
-                loose.add(copies[edit.parent])
-                child.text = edit.text
-                for name, value, _ in edit.attributes:
-                    child.set(name, value)
-            case _:
-                assert_never(edit)
-    return root, loose
-
-
-def _drop(element: etree._Element) -> etree._Element:
-    """Take an element out, its tail stays; returns its parent."""
-    parent, before, tail = element.getparent(), element.getprevious(), element.tail or ""
-    if parent is None:
-        raise PlanError("the root element cannot be removed")
-    if before is not None:
-        before.tail = (before.tail or "") + tail
-    else:
-        parent.text = (parent.text or "") + tail
-    element.tail = None
-    parent.remove(element)
-    return parent
-
-
-def _same(wanted: etree._Element, loose: set[etree._Element], found: etree._Element) -> bool:
-    """Equal names, attributes, texts, comments and instructions in one order. In the `loose` ones white space between the nodes may differ."""
-    pairs = [(wanted, found)]
-    while pairs:
-        one, other = pairs.pop()
-        if one.tag != other.tag or attributes(one) != attributes(other) or len(one) != len(other):
-            return False
-        if _texts(one, exact=one not in loose) != _texts(other, exact=one not in loose):
-            return False
-        pairs += zip(one, other, strict=True)
-    return True
-
-
-def _texts(element: etree._Element, *, exact: bool) -> list[str]:
-    texts = [element.text or "", *(child.tail or "" for child in element)]
-    return texts if exact else ["".join(text.split()) for text in texts]

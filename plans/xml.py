@@ -1,8 +1,8 @@
 """
 What must change in an XML file: elements below one parent, set, cleared, removed, and their attributes.
 
-Pure: bytes and wishes in, changes and new bytes out. Where elements are in the bytes is in xml_document.py, how they are edited in
-splice.py, how the parent is found in xpath.py.
+Pure: bytes and wishes in, changes and new bytes out. Where elements are in the bytes is in xml_document.py, what an edit is in
+xml_edits.py, how it gets into the bytes in splice.py, how the parent is found in xpath.py.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ from model.change import Change, PlanError
 from model.files import LARGEST_FILE, FileContent
 from model.secret import Secret
 from model.xml import Text, XmlElement, XmlFile, XmlWanted
-from plans.splice import NOT_XML, XML_NAMESPACE, Add, Edit, Remove, SetAttribute, SetText, splice
+from plans.splice import NOT_XML, XML_NAMESPACE, splice
 from plans.xml_document import Document, attributes, leaf_text
+from plans.xml_edits import Add, Edit, Remove, SetAttribute, SetText
 from plans.xpath import one_element
 
 BACKUP_DIGITS: Final = 12  # of the old SHA-256, in the name of a backup
+ITSELF: Final = "."  # the parent, where the names of its children stand
+NIL: Final = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ def read_elements(file: FileContent, names: Sequence[str], wanted: XmlWanted) ->
         document = _document(file)
         _check_namespaces(wanted.namespaces)
         for name in names:
-            _check_name(name, wanted.namespaces, "an element")
+            if name != ITSELF:
+                _check_name(name, wanted.namespaces, "an element")
         parent = one_element(document, wanted.parent, wanted.namespaces)
         found = _Children(document, parent, wanted)
         elements = [one for name in names for one in found.named(name)] if names else list(parent.iterchildren("*"))
@@ -118,12 +122,16 @@ class _Children:
 
     def expanded(self, name: str) -> str:
         """A name in lxml's form. Without a prefix it is what it would be if it were written into the parent."""
+        if name == ITSELF:
+            return name
         prefix, _, local = name.rpartition(":")
         uri = self.wanted.namespaces[prefix] if prefix else self.parent.nsmap.get(None, "")
         return f"{{{uri}}}{local}" if uri else local
 
     def named(self, name: str) -> list[etree._Element]:
-        """Every child of that name, in document order."""
+        """Every child of that name, in document order; the parent for `.`."""
+        if name == ITSELF:
+            return [self.parent]
         tag = self.expanded(name)
         return [child for child in self.parent.iterchildren("*") if self._alike(str(child.tag), tag)]
 
@@ -142,8 +150,8 @@ class _Children:
             if self._alike(parsed.localname, name):
                 raise PlanError(
                     f"{name} is not there, but <{_tag(child)}> on line {self.document.line(child)} is, in "
-                    f"{f'the namespace {parsed.namespace}' if parsed.namespace else 'no namespace'}: "
-                    "name it with a prefix of namespaces, or that prefix and the other one if both are meant"
+                    f"{f'the namespace {parsed.namespace}' if parsed.namespace else 'no namespace'}: another element to XML. "
+                    "Bind a prefix to the namespace that is meant in namespaces and write it before the name."
                 )
         return None
 
@@ -179,8 +187,8 @@ class _Children:
         """Texts that differ, and elements that are missing."""
         for name, value in self.wanted.set.items():
             text = _revealed(value)
-            secret = isinstance(value, Secret) or self.wanted.secrecy.covers(name)
             child = self.one(name)
+            secret = isinstance(value, Secret) or self._is_secret(name, child)
             if child is None:
                 prefix = name.rpartition(":")[0]
                 yield (
@@ -189,6 +197,7 @@ class _Children:
                 )
             elif (before := self._text(child)) != text:
                 self._replaceable(child)
+                self._refuse_nil(name, child, text)
                 yield Change(_tag(child), before, text, secret), SetText(child, text)
 
     def clear(self) -> Iterator[tuple[Change, Edit]]:
@@ -197,7 +206,7 @@ class _Children:
             child = self.one(name)
             if child is not None and (before := self._text(child)):
                 self._replaceable(child)
-                yield Change(_tag(child), before, "", self.wanted.secrecy.covers(name)), SetText(child, "")
+                yield Change(_tag(child), before, "", self._is_secret(name, child)), SetText(child, "")
 
     def remove(self) -> Iterator[tuple[Change, Edit]]:
         """Elements that shall not be there."""
@@ -206,7 +215,7 @@ class _Children:
             if child is not None:
                 before = leaf_text(child)
                 shown = f"({len(list(child.iterdescendants('*')))} elements)" if before is None else before
-                yield Change(_tag(child), shown, None, self.wanted.secrecy.covers(name)), Remove(child)
+                yield Change(_tag(child), shown, None, self._is_secret(name, child)), Remove(child)
 
     def attributes(self) -> Iterator[tuple[Change, Edit | None]]:
         """Attributes that differ. Those of an element that `set` adds are written with it."""
@@ -220,10 +229,22 @@ class _Children:
                 after = None if value is None else _revealed(value)
                 if before == after:
                     continue
-                secret = isinstance(value, Secret) or self.wanted.secrecy.covers(name, written)
+                secret = isinstance(value, Secret) or self._is_secret(name, child, written)
                 change = Change(f"{name if child is None else _tag(child)}@{written}", before, after, secret)
                 edit = None if child is None else SetAttribute(child, attribute, after, written.rpartition(":")[0])
                 yield change, edit
+
+    def _is_secret(self, name: str, child: etree._Element | None, *names: str) -> bool:
+        return self.wanted.secrecy.covers(name, *names, *(() if child is None else (_tag(child),)))
+
+    def _refuse_nil(self, name: str, child: etree._Element, text: str) -> None:
+        """XML Schema: an element that says it is nil has no content (XML Schema Part 1, 2.6.2); readers pass over it."""
+        removed = {self._attribute(key) for key, value in self.wanted.attributes.get(name, {}).items() if value is None}
+        if text and attributes(child).get(NIL) in ("true", "1") and NIL not in removed:
+            line = self.document.line(child)
+            raise PlanError(
+                f"<{_tag(child)}> on line {line} says xsi:nil, so a text in it counts for nothing; remove that attribute, too"
+            )
 
     def _new(self, name: str) -> tuple[tuple[str, str, str], ...]:
         values = self.wanted.attributes.get(name, {}).items()
@@ -264,15 +285,20 @@ def _revealed(value: Text) -> str:
 
 def _check(wanted: XmlWanted) -> None:
     _check_namespaces(wanted.namespaces)
-    for name in [*wanted.set, *wanted.clear, *wanted.remove, *wanted.attributes, *wanted.refuse_if]:
+    for name in [*wanted.set, *wanted.clear, *wanted.attributes]:
+        if name != ITSELF:
+            _check_name(name, wanted.namespaces, "an element")
+    for name in [*wanted.remove, *wanted.refuse_if]:
         _check_name(name, wanted.namespaces, "an element")
     _check_attributed(wanted)
     for name, value in wanted.set.items():
-        _check_value(name, value, secret=wanted.secrecy.covers(name))
+        _check_value(name, value, secret=name == ITSELF or wanted.secrecy.covers(name))
     for name, values in wanted.attributes.items():
         for attribute, given in values.items():
             if given is not None:
-                _check_value(f"{name}@{attribute}", given, secret=wanted.secrecy.covers(name, attribute))
+                _check_value(
+                    f"{name}@{attribute}", given, secret=name == ITSELF or wanted.secrecy.covers(name, attribute)
+                )
 
 
 def _check_attributed(wanted: XmlWanted) -> None:

@@ -11,6 +11,7 @@ import codecs
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final, Literal, TypeAlias
 from xml.parsers import expat
 
@@ -56,6 +57,7 @@ class Node:
     close: int = -1
     empty_tag: bool = False
     number: int = -1  # of elements, in document order from 0
+    position: int = 0  # among its siblings
     parent: Node | None = field(default=None, repr=False)
     children: list[Node] = field(default_factory=list, repr=False)
 
@@ -104,7 +106,7 @@ class Document:
         """A range of the file as text; the range must lie on token borders."""
         return self.data[start:end].decode(self.encoding)
 
-    @property
+    @cached_property
     def newline(self) -> str:
         """The file's own line end: the first one in it, ``""`` where it has none."""
         found = re.search("\r\n|\r|\n", self.text(self._first, len(self.data)))
@@ -225,8 +227,9 @@ class _Scan:
 
     def _node(self, kind: Kind, at: int) -> Node:
         node = Node(kind, at, self._parser.CurrentLineNumber, parent=self._open[-1] if self._open else None)
-        if self._open:
-            self._open[-1].children.append(node)
+        if node.parent is not None:
+            node.position = len(node.parent.children)
+            node.parent.children.append(node)
         return node
 
     def _start(self, name: str, attributes: Sequence[str]) -> None:

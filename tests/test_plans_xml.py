@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from model.change import Change, PlanError
 from model.files import FileContent, FileInfo
 from model.secret import Secret
-from model.xml import Secrecy, XmlWanted, looks_secret
+from model.xml import Secrecy, XmlWanted, looks_secret, names_of
 from plans.xml import XmlPlan, backup_path, plan_elements, read_elements
 from plans.xml_document import Document, leaf_text
 from plans.xpath import steps
@@ -292,8 +292,8 @@ REFUSALS: Final = {
         '<p:r xmlns:p="urn:p">\n<p:a/></p:r>',
         {"clear": ("a",)},
         (
-            "a is not there, but <p:a> on line 2 is, in the namespace urn:p: name it with a prefix of namespaces, or that prefix and "
-            "the other one if both are meant"
+            "a is not there, but <p:a> on line 2 is, in the namespace urn:p: another element to XML. "
+            "Bind a prefix to the namespace that is meant in namespaces and write it before the name."
         ),
     ),
     "elements where a text is wanted": (
@@ -335,6 +335,21 @@ REFUSALS: Final = {
         "<r/>",
         {"attributes": {"a": {"x": "1"}}},
         "a is not there, so it has no attributes; add the element with set",
+    ),
+    "an element that says it is nil": (
+        '<r xmlns:i="http://www.w3.org/2001/XMLSchema-instance">\n<a i:nil="true"/></r>',
+        {"set": {"a": "1"}},
+        "<a> on line 2 says xsi:nil, so a text in it counts for nothing; remove that attribute, too",
+    ),
+    "the parent itself is never removed": (
+        "<r/>",
+        {"remove": (".",)},
+        "'.' is not the name of an element, expected NAME or PREFIX:NAME",
+    ),
+    "a control character in the parent, of whose name nothing is known yet": (
+        "<r/>",
+        {"set": {".": "12\x08"}},
+        ".: the value holds a character that XML cannot hold, not even as a reference",
     ),
     "set and cleared": (
         "<r/>",
@@ -450,6 +465,49 @@ def test_a_parent_by_xpath_alone_is_edited() -> None:
     plan = plan_elements(file(DOCUMENT), XmlWanted(parent="many[@id='2']", set={"a": "1"}))
     assert plan.data.decode() == DOCUMENT.replace('<many id="2"/>', '<many id="2">\n    <a>1</a>\n  </many>')
     assert plan.changes == (Change("a", None, "1"),)
+
+
+SETTINGS: Final = """<configuration>
+  <appSettings>
+    <add key="a" value="1"/>
+    <add key="b" value='2'/>
+  </appSettings>
+</configuration>
+"""
+
+
+def test_the_parent_itself_is_edited_where_its_name_does_not_tell_it_apart() -> None:
+    wanted = XmlWanted(parent="/configuration/appSettings/add[@key='b']", attributes={".": {"value": "3"}})
+    plan = plan_elements(file(SETTINGS), wanted)
+    assert (plan.data.decode(), shown(plan)) == (SETTINGS.replace("'2'", "'3'"), ["add@value: 2 -> 3"])
+    assert plan_elements(file(plan.data), wanted).changes == ()
+
+
+def test_the_text_of_the_parent_itself_is_set_and_cleared_and_a_secret_if_its_name_says_so() -> None:
+    start, key = file("<r><a>1</a><A_KEY>2</A_KEY></r>"), XmlWanted(parent="/r/A_KEY", clear=(".",))
+    plan = plan_elements(start, XmlWanted(parent="/r/a", set={".": "3"}))
+    assert (plan.data, shown(plan)) == (b"<r><a>3</a><A_KEY>2</A_KEY></r>", ["a: 1 -> 3"])
+    plan = plan_elements(start, key)
+    assert (plan.data, shown(plan)) == (b"<r><a>1</a><A_KEY></A_KEY></r>", ["A_KEY: (secret) -> (secret) changed"])
+    assert [one.to_json()["text"] for one in read_elements(start, (".",), key).elements] == ["(secret)"]
+
+
+def test_an_element_is_no_longer_nil_when_it_gets_a_text() -> None:
+    xsi = "http://www.w3.org/2001/XMLSchema-instance"
+    wanted = XmlWanted(set={"a": "1"}, attributes={"a": {"i:nil": None}}, namespaces={"i": xsi})
+    plan = plan_elements(file(f'<r xmlns:i="{xsi}"><a i:nil="true"/></r>'), wanted)
+    assert plan.data.decode() == f'<r xmlns:i="{xsi}"><a>1</a></r>'
+
+
+def test_one_name_given_as_text_is_not_taken_for_its_letters() -> None:
+    assert (names_of("LOCMFA"), names_of(["a", "b"]), names_of(())) == (("LOCMFA",), ("a", "b"), ())
+
+
+def test_a_large_file_on_one_line_is_edited_where_it_stands() -> None:
+    rows = b"<row>text</row>" * 10_000
+    start = file(b"<r><a/>" + rows + b"</r>")
+    wanted = XmlWanted(set={"b": "1"}, remove=("a",))
+    assert plan_elements(start, wanted).data == b"<r>" + rows + b"<b>1</b></r>"
 
 
 names = st.sampled_from(["LICENSE_KEY", "LOCMFA", "LOCMFASRV", "Username", "username"])

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from model.change import PlanError
-from plans.splice import Add, Cut, Edit, Remove, SetAttribute, SetText, cut, escaped, quoted, splice
+from plans.splice import Cut, cut, escaped, quoted, splice
 from plans.xml_document import Document, attributes, leaf_text
+from plans.xml_edits import Add, Edit, Remove, SetAttribute, SetText
 
 # Encoding as declared, its codec, its byte order mark.
 ENCODINGS: Final = {
