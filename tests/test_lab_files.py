@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab.disk import SHARING_VIOLATION, full_path
@@ -88,6 +88,7 @@ def test_a_path_that_is_not_full_or_holds_what_no_name_may_hold_is_invalid(machi
     assert [answer[:2] for answer in answers] == [("invalid", path)] * 5
 
 
+@settings(max_examples=30)
 @given(st.lists(names, min_size=1, max_size=3, unique_by=fold))
 def test_a_name_is_found_in_any_case_and_kept_as_it_was_spelled(
     tmp_path_factory: pytest.TempPathFactory, parts: list[str]
@@ -138,6 +139,7 @@ def test_read_file_answers_absent_things_and_folders(machine: PythonMachine) -> 
     assert ask(machine, "Read-File", path=FOLDER) == (folder, b"")
 
 
+@settings(max_examples=30)
 @given(st.binary(max_size=20), st.integers(0, 25), st.integers(-1, 25))
 def test_read_file_gives_count_bytes_from_offset(
     tmp_path_factory: pytest.TempPathFactory, data: bytes, offset: int, count: int
@@ -209,6 +211,7 @@ def test_write_file_makes_a_file_where_none_was(machine: PythonMachine) -> None:
     assert beside(machine) == ["MfaSettings.xml", "none", "one"]
 
 
+@settings(max_examples=30)
 @given(st.binary(min_size=1, max_size=40), st.integers(1, 15))
 def test_write_file_puts_blocks_together(tmp_path_factory: pytest.TempPathFactory, data: bytes, size: int) -> None:
     machine, session = new_machine(tmp_path_factory.mktemp("lab")), Session(1)
