@@ -50,8 +50,8 @@ def main() -> int:
     )
     dry = changed["dry run"] + changed["dry run after"]
     print(
-        f"\nmeasured on engine {engine}: {changed['first run']} state changes in the first run, {dry} in both dry runs, {changed['second run']} in the "
-        f"second run, {sum(requests.values())} HTTP requests, {seconds:.1f} s: {'as it should be' if right else 'NOT as it should be'}"
+        f"\nmeasured on engine {engine}: {changed['first run']} state changes in the first run, {dry} in both dry runs, {changed['second run']} "
+        f"in the second run, {sum(requests.values())} HTTP requests, {seconds:.1f} s: {'as it should be' if right else 'NOT as it should be'}"
     )
     return 0 if right else 1
 
