@@ -175,7 +175,7 @@ def plan_authentication(now: Authentication, wanted: WantedAuthentication, site:
         _check_lockout(now, wanted)
     if wanted.providers is not None and not _same(now.providers, wanted.providers):
         right = _same(now.providers_stored, wanted.providers)
-        _check_override(now, now.schemes["windows"], "windows", stored_right=right)
+        _check_override(now, _readable(now, "windows"), "windows", stored_right=right)
         changes.append(Change("providers", now.providers, wanted.providers))
         edits += _provider_edits(location, wanted.providers)
     if now.shared and edits:
@@ -220,13 +220,18 @@ def _parent(now: Authentication, site: str) -> Parent | None:
     return Parent(f"application:{location_of(now.site, now.path).casefold()}", text)
 
 
-def _effective(now: Authentication, scheme: Scheme, enabled: bool) -> bool:
+def _readable(now: Authentication, scheme: Scheme) -> SchemeRead:
     found = now.schemes[scheme]
     if found.error is not None or found.effective is None:
         raise PlanError(f"{scheme} could not be read: {found.error or 'no value came back'}")
+    return found
+
+
+def _effective(now: Authentication, scheme: Scheme, enabled: bool) -> bool:
+    found = _readable(now, scheme)
     if found.effective != enabled:
         _check_override(now, found, scheme, stored_right=found.stored == enabled)
-    return found.effective
+    return bool(found.effective)
 
 
 def _check_override(now: Authentication, found: SchemeRead, scheme: Scheme, *, stored_right: bool) -> None:
