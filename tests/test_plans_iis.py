@@ -267,7 +267,7 @@ def auth(
     """A site where all of it comes from applicationHost.config; `schemes` replaces some."""
     values: dict[Scheme, bool] = {"anonymous": anonymous, "windows": windows, "basic": basic, "digest": digest}
     schemes = {scheme: SchemeRead(on, on, CONFIG, 90) for scheme, on in values.items()} | kinds.pop("schemes", {})
-    fields = {
+    fields: dict[str, Any] = {
         "guard": "g",
         "shared": False,
         "config": CONFIG,
@@ -275,7 +275,8 @@ def auth(
         "path": "/",
         "paths": ("/", "/Sdk"),
     }
-    fields |= {"schemes": schemes, "providers": BOTH, "global_modules": ALL, "modules": ALL}
+    fields |= {"schemes": schemes, "providers_stored": kinds.get("providers", BOTH), "providers": BOTH}
+    fields |= {"global_modules": ALL, "modules": ALL}
     return Authentication(**fields | kinds)
 
 
