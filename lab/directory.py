@@ -119,12 +119,13 @@ def edit_directory(
     view = _connect(machine, server, port, tls, credential, timeout_s, secrets)
     answers: list[Result] = []
     failed = False
-    for edit, change in zip(edits, changes, strict=True):
-        error = None
-        if not failed:
-            error = _edit(view, edit, change)
-        answers.append({"id": edit["id"], "done": not failed and error is None, "error": error})
-        failed = failed or error is not None
+    with view.machine.exclusive():  # the hosts of one engine edit the same directory
+        for edit, change in zip(edits, changes, strict=True):
+            error = None
+            if not failed:
+                error = _edit(view, edit, change)
+            answers.append({"id": edit["id"], "done": not failed and error is None, "error": error})
+            failed = failed or error is not None
     return {"server": view.name, "edits": answers}
 
 

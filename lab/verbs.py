@@ -16,10 +16,10 @@ import threading
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ Verb: TypeAlias = Callable[..., Result]
 
 READS: Final = ("Get-", "Read-", "Search-", "Test-")
 FAMILIES: Final = ("lab.files", "lab.windows", "lab.iis", "lab.directory")
+# They hold the machine whose directory it is, which may be another: held twice, two domain controllers that ask each other would wait for ever.
+UNHELD: Final = frozenset({"Search-Directory", "Edit-Directory"})
 CONTEXT: Final = frozenset({"blob", "secrets", "session"})  # given by the caller of a verb, never an argument
 
 
@@ -109,8 +111,7 @@ def table() -> Mapping[str, Verb]:
     """Every verb by its name. Filled at first use: the families import this module."""
     verbs: dict[str, Verb] = {"Test-Echo": echo}
     for family in FAMILIES:
-        if find_spec(family) is not None:
-            verbs |= import_module(family).VERBS
+        verbs |= import_module(family).VERBS
     return verbs
 
 
@@ -151,7 +152,7 @@ def call(
     """
     Run one request: `{"verb", "args"}` in, the answer's JSON and its blob out. Never raises.
 
-    The machine is held for the time of the call, so that verbs of several processes follow one another.
+    The machine is held for the time of the call, so that verbs of several processes follow one another (but see UNHELD).
     """
     name = str(request.get("verb", "")) if isinstance(request, dict) else ""
     try:
@@ -168,7 +169,7 @@ def call(
             raise VerbError("denied", name, "this process was started for reading only, and this verb writes")
         context = {"blob": blob, "secrets": dict(secrets or {}), "session": session}
         bound |= {key: context[key] for key in CONTEXT & parameters(verb).keys()}
-        with machine.exclusive():
+        with nullcontext() if name in UNHELD else machine.exclusive():
             result = verb(machine, **bound)
     except VerbError as error:
         return {"ok": False, "error": error.to_json(name)}, b""

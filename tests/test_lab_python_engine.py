@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from connectors.frames import Frame, script_line
 from lab import verbs
+from lab.directory_store import ADMINISTRATOR_PASSWORD
 from lab.engine import Output, RegistryValue, Service
 from lab.python_engine import PythonEngine, PythonMachine
 from lab.python_process import SORRY, PythonProcess, token_of
@@ -505,3 +506,53 @@ def test_registry_values_set_at_once_are_all_kept(tmp_path: Path) -> None:
         [partial(machines[at % 2].set_registry, r"HKLM\SOFTWARE\X", {f"v{at}": at}) for at in range(12)],
     )
     assert machines[0].registry(r"HKLM\SOFTWARE\X") == {f"v{at}": at for at in range(12)}
+
+
+def test_hosts_that_edit_one_directory_at_once_lose_nothing(tmp_path: Path) -> None:
+    engine = PythonEngine(tmp_path)
+    controller = engine.machine("dc01", "dc")
+    credential = {"user": r"CONTOSO\Administrator", "password": {"secret": "p"}}
+
+    def work(name: str) -> None:
+        edit = {
+            "id": name,
+            "op": "add",
+            "target": f"CN={name},CN=Users,DC=contoso,DC=com",
+            "class": "group",
+            "expect": "",
+        }
+        edits = [edit | {"changes": [{"attribute": "sAMAccountName", "op": "add", "values": [name]}]}]
+        args = {"server": "dc01", "port": 636, "tls": True, "credential": credential, "edits": edits}
+        request, session = {"verb": "Edit-Directory", "args": args}, verbs.Session(1)
+        answer, _ = verbs.call(
+            engine.machine(name, "mim"), request, session=session, secrets={"p": ADMINISTRATOR_PASSWORD.decode()}
+        )
+        assert answer.get("result", answer) == {
+            "server": "dc01.contoso.com",
+            "edits": [{"id": name, "done": True, "error": None}],
+        }
+
+    names = [f"mim{number}" for number in range(8)]
+    together([partial(work, name) for name in names])
+    found = [controller.directory_values(f"CN={name},CN=Users,DC=contoso,DC=com", "sAMAccountName") for name in names]
+    assert found == [(name.encode(),) for name in names]
+
+
+def test_domain_controllers_that_ask_each_other_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    engine = PythonEngine(tmp_path)
+    names = ["dc01", "dc02"]
+    credential = {"user": r"CONTOSO\Administrator", "password": {"secret": "p"}}
+    search = {"id": "root", "base": "", "scope": "base", "filter": "(objectClass=*)", "attributes": [], "size_limit": 0}
+
+    def work(name: str, other: str) -> None:
+        args = {"server": other, "port": 636, "tls": True, "credential": credential, "searches": [search]}
+        request, session = {"verb": "Search-Directory", "args": args}, verbs.Session(1)
+        for _ in range(20):
+            answer, _ = verbs.call(
+                engine.machine(name, "dc"), request, session=session, secrets={"p": ADMINISTRATOR_PASSWORD.decode()}
+            )
+            assert answer["result"]["server"] == f"{other}.contoso.com"
+
+    for name in names:
+        engine.machine(name, "dc")
+    together([partial(work, *names), partial(work, *reversed(names))])
