@@ -17,6 +17,7 @@ from lab.folder import AlreadyRunsError, Folder, LabError
 
 NOT_RUNNING: Final = 3  # exit code of `status`, as service managers have it
 FOLLOW_S: Final = 0.2
+LOG_FORMAT: Final = "%(asctime)s %(name)s %(levelname)s %(message)s"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,10 +79,12 @@ def _host(text: str) -> tuple[str, str]:
 
 
 def _start(options: argparse.Namespace) -> int:
-    started = control.ensure_started(options.engine, options.root, hosts=options.hosts, mim_build=options.mim_build)
+    if control.status(options.root) is None and (word := _detached(options)) != "running":
+        print(control.status(options.root))
+        return 0 if word == "started" else 1
+    control.ensure_started(options.engine, options.root, hosts=options.hosts)  # complains where it runs otherwise
     print(control.status(options.root))
-    if not started:
-        print("It ran already.")
+    print("It ran already.")
     return 0
 
 
@@ -118,21 +121,27 @@ def _journal(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    folder = Folder(options.root)
     if options.detach:
-        return _detached(options, folder)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+        print(word := _detached(options))
+        return 0 if word in {"started", "running"} else 1
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     _run(options, lambda: print(control.status(options.root), flush=True))
     return 0
 
 
 def _run(options: argparse.Namespace, ready: Callable[[], None]) -> None:
-    lab = control.Lab(options.root, options.engine, options.hosts, mim_build=options.mim_build)
-    control.serve(lab, ready)
+    from lab.lab import Lab, serve  # noqa: PLC0415 (slow to load, and only the process that serves needs it)
+
+    serve(Lab(options.root, options.engine, options.hosts, mim_build=options.mim_build), ready)
 
 
-def _detached(options: argparse.Namespace, folder: Folder) -> int:
-    """Go on in a child of our own session; print `started` or `running` when the lab is ready, else the reason."""
+def _detached(options: argparse.Namespace) -> str:
+    """
+    Run the lab in a child of its own session; returns when it is ready: `started`, or `running` when another runs.
+
+    Raises LabError with the reason where it does not start.
+    """
+    folder = Folder(options.root)
     folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     told, tell = os.pipe()
     if os.fork():
@@ -141,10 +150,15 @@ def _detached(options: argparse.Namespace, folder: Folder) -> int:
             word = pipe.read()
         if word == "running" and not control.wait_ready(options.root):
             word = "The other lab that was starting did not come up."
-        good = word in {"started", "running"}
-        print(word or "The lab ended while it was starting.", file=sys.stdout if good else sys.stderr)
-        return 0 if good else 1
+        if word not in {"started", "running"}:
+            raise LabError(f"{word or 'The lab ended while it was starting.'} More in {folder.server_log}.")
+        return word
     os.close(told)
+    sys.exit(_child(options, folder, tell))
+
+
+def _child(options: argparse.Namespace, folder: Folder, tell: int) -> int:
+    """The child: leaves the terminal, runs the lab, writes to `tell` what became of it. Returns the exit code."""
     os.setsid()
     nothing = os.open(os.devnull, os.O_RDWR)
     log = os.open(folder.server_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -158,13 +172,12 @@ def _detached(options: argparse.Namespace, folder: Folder) -> int:
             os.write(tell, word.encode())
             os.close(tell)
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     try:
         _run(options, lambda: say("started"))
+    except AlreadyRunsError:
+        say("running")
     except Exception as error:
-        if isinstance(error, AlreadyRunsError):
-            say("running")
-            return 0
         logging.getLogger("lab").exception("the lab ended")
         say(f"{error}" if isinstance(error, LabError) else f"{type(error).__name__}: {error}")
         return 1

@@ -13,24 +13,21 @@ import socket
 import ssl
 import threading
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import BinaryIO, Final, Literal, TypeAlias
+from typing import BinaryIO, Final, Literal
 
 from lab import wsman
+from lab.access import AccessLog, Scheme
 from lab.auth import Account, SealError, Session
 from lab.http import BadRequestError, HttpAnswer, HttpRequest, read_request
 from lab.shells import Limits, Shells
 
 LOG: Final = logging.getLogger("lab.server")
 LOOPBACK: Final = "127.0.0.1"
-ACCESS_FILE: Final = "http.log"
 INTERNAL_ERROR: Final = 1359  # ERROR_INTERNAL_ERROR
 HANDSHAKE_S: Final = 10.0
 END_S: Final = 10.0
-
-Scheme: TypeAlias = Literal["http", "https"]
 
 
 @dataclass(frozen=True)
@@ -119,7 +116,7 @@ class Server:
     """
     Serves the hosts until it is stopped.
 
-    + root: folder of the lab, for the access log `http.log`: time, host, scheme, status, action, bytes in, bytes out
+    + root: folder of the lab, for the access log
     + users: file of `Account.write_users`
     """
 
@@ -128,8 +125,7 @@ class Server:
         self._endpoints: list[_Endpoint] = []
         self._connections: set[_Connection] = set()
         self._lock = threading.Lock()
-        self._log_lock = threading.Lock()
-        self._log_path = root / ACCESS_FILE
+        self._log = AccessLog(root)
         self._stopping = threading.Event()
         self._wake, self._woken = socket.socketpair()
         self._threads = [
@@ -173,6 +169,11 @@ class Server:
                 connection.thread.join(END_S)
         for host in hosts:
             host.shells.vanish()  # one that was being opened meanwhile
+
+    def connections(self) -> int:
+        """How many TCP connections are open."""
+        with self._lock:
+            return len(self._connections)
 
     # -- threads --
 
@@ -246,7 +247,8 @@ class Server:
             if answer is not None and request.closes:
                 answer = replace(answer, closes=True)
             out = answer.packed() if answer else b""
-            self._log(endpoint, answer.status if answer else 0, action, len(request.body), len(out))
+            status = answer.status if answer else 0
+            self._log.write(endpoint.host.name, endpoint.scheme, status, action, len(request.body), len(out))
             if answer is None:
                 connection.cut(socket.SHUT_RDWR)
                 return
@@ -314,33 +316,6 @@ class Server:
         if trouble is not None:
             return action, None
         return action, HttpAnswer(HTTPStatus.OK, answer)
-
-    def _log(self, endpoint: _Endpoint, status: int, action: str, taken: int, given: int) -> None:
-        stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = f"{stamp} {endpoint.host.name} {endpoint.scheme} {status or 'dropped'} {action} {taken} {given}\n"
-        with self._log_lock, self._log_path.open("a", encoding="ascii") as file:
-            file.write(line)
-
-
-def count_requests(root: Path, since: int = 0) -> tuple[dict[str, int], int]:
-    """
-    HTTP requests that each host of the lab in `root` got, from its access log.
-
-    + since: a place in the log that an earlier call returned
-
-    Returns the counts by host, and the place where the log ends now.
-    """
-    path, counts = root / ACCESS_FILE, dict[str, int]()
-    if not path.exists():
-        return counts, 0
-    with path.open("rb") as file:
-        file.seek(since)
-        for line in file:
-            if line.endswith(b"\n"):
-                host = line.split(b" ")[1].decode("ascii")
-                counts[host] = counts.get(host, 0) + 1
-                since += len(line)
-    return counts, since
 
 
 def _listen(port: int) -> socket.socket:

@@ -105,8 +105,10 @@ class ScriptedEngine:
 
     def __init__(self) -> None:
         self.machines: dict[str, ScriptedMachine] = {}
+        self.roles: dict[str, str] = {}
 
     def machine(self, name: str, role: str) -> Machine:
+        self.roles[name] = role
         return cast(Machine, self.machines.setdefault(name, ScriptedMachine(name)))
 
     def engine(self) -> Engine:
