@@ -23,17 +23,19 @@ from model.files import LARGEST_FILE
 BLANK: Final = " \t\r\n"  # XML's white space (XML 1.0, production 3), which is not Python's
 
 Kind: TypeAlias = Literal["element", "text", "cdata", "comment", "instruction"]
-BOMS: Final = (
-    # UTF-32 first: its mark begins with that of UTF-16.
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (b"<\0\0\0", "utf-32"),
-    (b"\0\0\0<", "utf-32"),
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-    (b"<\0", "utf-16-le"),
-    (b"\0<", "utf-16-be"),
+MARK: Final = "byte order mark"
+# What a file begins with, the encoding that this means, and what it is called (XML 1.0, appendix F).
+# UTF-32 first: its mark begins with that of UTF-16.
+BEGINNINGS: Final = (
+    (codecs.BOM_UTF32_LE, "utf-32", MARK),
+    (codecs.BOM_UTF32_BE, "utf-32", MARK),
+    (b"<\0\0\0", "utf-32", "first bytes"),
+    (b"\0\0\0<", "utf-32", "first bytes"),
+    (codecs.BOM_UTF8, "utf-8", MARK),
+    (codecs.BOM_UTF16_LE, "utf-16-le", MARK),
+    (codecs.BOM_UTF16_BE, "utf-16-be", MARK),
+    (b"<\0", "utf-16-le", "first bytes"),
+    (b"\0<", "utf-16-be", "first bytes"),
 )
 # Expat's numbers (expat.h, enum XML_Error) for a document that ends before it is complete, or is none.
 SYNTAX, NO_ELEMENTS, INVALID_TOKEN, UNCLOSED_TOKEN, PARTIAL_CHAR, UNCLOSED_CDATA = 2, 3, 4, 5, 6, 20
@@ -109,12 +111,8 @@ class Document:
     @cached_property
     def newline(self) -> str:
         """The file's own line end: the first one in it, ``""`` where it has none."""
-        found = re.search("\r\n|\r|\n", self.text(self._first, len(self.data)))
+        found = re.search("\r\n|\r|\n", self.text(0, len(self.data)))
         return found[0] if found else ""
-
-    @property
-    def _first(self) -> int:
-        return next((len(mark) for mark, _ in BOMS[4:7] if self.data.startswith(mark)), 0)
 
 
 def leaf_text(element: etree._Element) -> str | None:
@@ -129,8 +127,9 @@ class _Scan:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self.mark = next(((mark, codec) for mark, codec in BOMS if data.startswith(mark)), (b"", ""))
-        self.encoding = self.mark[1] or "utf-8"
+        begins = (one[1:] for one in BEGINNINGS if data.startswith(one[0]))
+        self.sniffed, self.by = next(begins, ("", ""))
+        self.encoding = self.sniffed or "utf-8"
         self.declared = ""
         self.elements: list[Node] = []
         self.events: list[Event] = []
@@ -160,7 +159,7 @@ class _Scan:
             raise
         except (ValueError, LookupError):
             raise PlanError(_encoding_refused(self.declared)) from None
-        if self.mark[0] in (b"<\0", b"\0<") and not self.declared:
+        if self.sniffed and self.by != MARK and not self.declared:
             raise PlanError(
                 "is UTF-16 with neither a byte order mark nor a declaration; save it with a byte order mark"
             )
@@ -175,12 +174,10 @@ class _Scan:
             codec = codecs.lookup(encoding).name
         except LookupError:
             raise PlanError(_encoding_refused(encoding)) from None
-        mark, sniffed = self.mark
-        if sniffed:
-            if codec not in ({"utf-8"} if sniffed == "utf-8" else {"utf-16", sniffed}):
-                seen = "byte order mark" if mark in (bom for bom, _ in BOMS[4:7]) else "first bytes"
+        if self.sniffed:
+            if codec not in ({"utf-8"} if self.sniffed == "utf-8" else {"utf-16", self.sniffed}):
                 raise PlanError(
-                    f"lies about its encoding: the declaration says {encoding}, the {seen} {sniffed.upper()}"
+                    f"lies about its encoding: the declaration says {encoding}, the {self.by} {self.sniffed.upper()}"
                 )
             return
         if codec.startswith(("utf-16", "utf-32")):
@@ -201,9 +198,9 @@ class _Scan:
         place = f"line {error.lineno}, column {error.offset + 1}"
         if code == INVALID_TOKEN:
             try:
-                self.data[len(self.mark[0]) :].decode(self.encoding)
+                self.data.decode(self.encoding)
             except UnicodeDecodeError as wrong:
-                line = self.data.count(b"\n", 0, wrong.start + len(self.mark[0])) + 1
+                line = self.data[: wrong.start].decode(self.encoding, "replace").count("\n") + 1
                 says = f"the declaration says {self.declared}" if self.declared else "it has no declaration"
                 return (
                     f"lies about its encoding: {says}, but line {line} holds bytes that are not {self.encoding.upper()}"

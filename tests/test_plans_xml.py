@@ -212,7 +212,7 @@ DOCUMENT: Final = """<?xml version="1.0"?>
   <one><a>1</a></one>
   <many id="1"><a>1</a></many>
   <many id="2"/>
-  <n:two><n:a/></n:two>
+  <n:two><n:a/></n:two><!-- end -->
 </root>
 """
 PARENTS: Final = {
@@ -257,6 +257,10 @@ PARENTS: Final = {
     "an attribute is no parent": (
         {"parent": "/root/many/@id"},
         "the parent is not an element: the expression gives a value\n    /root/many/@id\n    ^",
+    ),
+    "a comment is no parent": (
+        {"parent": "/root/comment()"},
+        "the parent is not an element: the expression gives a comment or an instruction\n    /root/comment()\n    ^",
     ),
     "a number is no parent": (
         {"parent": "count(//a)"},
@@ -514,7 +518,7 @@ names = st.sampled_from(["LICENSE_KEY", "LOCMFA", "LOCMFASRV", "Username", "user
 texts = st.text("ab <&\n\r\té€\u2028'\"", max_size=5)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.dictionaries(names, texts),
     st.dictionaries(names, texts),
@@ -612,6 +616,7 @@ def test_a_backup_is_named_by_the_content_it_keeps() -> None:
     assert backup_path(r"C:\x.xml", "0123456789abcdef" * 4) == r"C:\x.xml.0123456789ab.bak"
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(["a", "p:b[1]", "c[@x='/|]']", 'd[text()="//["]', "*", "..", "self::e", "f[g/h]"]), min_size=1

@@ -153,7 +153,7 @@ def touched(document: Document, edits: list[Edit]) -> list[tuple[int, int]]:
     return ranges
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(documents(), st.data())
 def test_bytes_outside_the_edits_stay_and_the_result_reads_as_edited(made: Made, data: st.DataObject) -> None:
     document = Document(made.data)
@@ -217,6 +217,7 @@ def wanted_elements(document: Document, edits: list[Edit]) -> list[tuple[str, di
     return wanted
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=40), st.data())
 def test_cuts_leave_what_is_between_them(data: bytes, draw: st.DataObject) -> None:
     places = sorted(draw.draw(st.lists(st.integers(0, len(data)), max_size=6)))
@@ -234,10 +235,27 @@ def test_cuts_leave_what_is_between_them(data: bytes, draw: st.DataObject) -> No
     assert result[at:] == data[cuts[-1].end if cuts else 0 :]
 
 
+@settings(deadline=None)
 @given(values, st.sampled_from("\"'"), st.sampled_from(("\n", "\r\n", "\r", "")))
 def test_escaped_texts_and_quoted_values_read_back_as_they_were(value: str, quote: str, newline: str) -> None:
     root = etree.fromstring(f"<a x={quoted(value, quote)}>{escaped(value, newline)}</a>".encode())
     assert (root.text or "", root.get("x")) == (value, value)
+
+
+def test_a_result_that_would_read_otherwise_is_never_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = Document(b"<r>\n <a k='1'>1</a>\n</r>")
+    child = document.elements[1]
+    for defect, edit in (
+        ("escaped", SetText(child, "2")),
+        ("escaped", Add(document.root, "b", "2")),
+        ("quoted", SetAttribute(child, "k", "2")),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"plans.splice.{defect}", lambda *_: "'wrong'")
+            with pytest.raises(
+                PlanError, match=r"^the edited document would not read as wanted, so nothing is written"
+            ):
+                splice(document, [edit])
 
 
 def test_two_edits_of_one_place_are_refused() -> None:

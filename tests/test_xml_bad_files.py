@@ -10,6 +10,7 @@ from typing import Any, Final
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lxml import etree
 
 from connectors.call import Answer
 from facts.files import FileState, file_content
@@ -130,6 +131,10 @@ FILES: Final = {
         f"{HEAD.format('windows-1252')}<r>\n".encode() + b"\x81</r>",
         "lies about its encoding: the declaration says windows-1252, but line 2 holds bytes that are not CP1252",
     ),
+    "a UTF-16 character that is none": (
+        codecs.BOM_UTF16_LE + "<r>\n\u0a0a".encode("utf-16-le") + b"\x00\xdc" + "</r>".encode("utf-16-le"),
+        "lies about its encoding: it has no declaration, but line 2 holds bytes that are not UTF-16-LE",
+    ),
     "nested too deep": (
         b"<a>" * 3000 + b"</a>" * 3000,
         "line 1: libxml2 does not read it, expat does; it is not edited",
@@ -180,7 +185,16 @@ def test_no_message_about_a_bad_file_quotes_it(document: str) -> None:
     assert (refused.value.__cause__, refused.value.__suppress_context__) == (None, True)
 
 
-@settings(max_examples=150, deadline=None)
+def test_a_file_that_two_parsers_read_differently_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = etree.fromstring("<r><a>1</a> <b/></r>")
+    monkeypatch.setattr("plans.xml_document._tree", lambda _: other)
+    with pytest.raises(
+        PlanError, match=r"^two XML parsers \(expat, libxml2\) read it differently, so it is not edited$"
+    ):
+        plan_elements(file(b"<r><a>1</a><b/></r>"), WANTED)
+
+
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=60) | st.text("<>/&;ab=\"' \n!-[]?é", max_size=30).map(str.encode))
 def test_any_bytes_are_edited_or_refused_with_a_reason(data: bytes) -> None:
     try:
