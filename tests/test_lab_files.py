@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -362,22 +361,6 @@ def test_a_name_that_this_file_system_cannot_hold_is_an_answer(machine: PythonMa
     long = rf"{FOLDER}\{'x' * 300}"
     assert refused(machine, "Write-File", path=long, **args)[:2] == ("unknown", long)
     assert beside(machine) == ["MfaSettings.xml"]
-
-
-def test_no_verb_that_reads_touches_a_file_of_the_lab(machine: PythonMachine) -> None:
-    def everything() -> dict[str, tuple[bytes, int, int]]:
-        files = [Path(parent, name) for parent, _, found in os.walk(machine.folder) for name in found]
-        return {str(one): (one.read_bytes(), one.stat().st_mtime_ns, one.stat().st_ino) for one in files}
-
-    before = everything()
-    ask(machine, "Read-File", path=PATH)
-    ask(machine, "Test-Echo", value=1)
-    ask(machine, "Get-HostInfo")
-    ask(machine, "Get-ServiceState", service="FIMService")
-    ask(machine, "Get-InstalledProduct", product="x")
-    ask(machine, "Get-Certificate", thumbprint="0" * 40)
-    machine.snapshot()
-    assert everything() == before
 
 
 def test_an_error_of_a_verb_is_one_exception() -> None:

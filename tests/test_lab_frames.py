@@ -8,7 +8,7 @@ import hashlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from connectors import frames as controller
@@ -49,6 +49,7 @@ def test_bytes_in_any_pieces_give_the_lines_that_they_hold(pieces: list[bytes], 
     assert seen == [one.removesuffix(b"\r") for one in whole[:-1]] + ([whole[-1]] if whole[-1] else [])
 
 
+@settings(max_examples=40)
 @given(requests, st.dictionaries(st.text(min_size=1), st.text()), st.binary(max_size=60), st.integers(0, 2**40))
 def test_what_a_controller_asks_is_what_the_far_end_reads(
     body: dict[str, Any], secrets: dict[str, str], blob: bytes, last: int
@@ -57,6 +58,7 @@ def test_what_a_controller_asks_is_what_the_far_end_reads(
     assert frames.parse_request(fields(line), last) == frames.Request(last + 1, body, secrets, blob)
 
 
+@settings(max_examples=40)
 @given(requests, st.binary(max_size=60), st.integers(1, 2**40))
 def test_what_the_far_end_answers_is_what_a_controller_reads_and_is_ascii(
     answer: dict[str, Any], blob: bytes, seq: int
