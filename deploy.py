@@ -10,10 +10,10 @@ from pyinfra import host
 from facts.base import UNREAD, read
 from facts.windows import WindowsService
 from model.desired import parse
-from operations.ad import ad_group, ad_group_member, membership
+from operations.ad import ad_group, ad_group_member
 from operations.hosts import first_active
 from operations.iis import iis_app_pool, iis_auth, iis_site
-from operations.mim import mim_build
+from operations.mim import NewMembership, mim_build
 from operations.windows import windows_service
 from operations.xml import xml_elements
 
@@ -55,6 +55,7 @@ if host is directory:
 if "mim_servers" in host.groups:
     mim_build(name="MIM is patched", minimum=wanted.mim.minimum_build)
 
+    joined = NewMembership(directory, admins.group, admins.service_account)
     service = read(WindowsService, service=wanted.mim.service)
     if service is not UNREAD:
         settings = f"{service.folder}\\MfaSettings.xml"
@@ -76,7 +77,8 @@ if "mim_servers" in host.groups:
             service=wanted.mim.service,
             reads=settings,
             restart=bool(host.data.get("restart_mim")),
-            because=membership(directory, admins.group, admins.service_account),
+            because=joined.reason,
+            hint=joined.hint,
             rolling=True,
             _serial=True,
         )

@@ -4,12 +4,21 @@ import os
 
 from connectors.inventory import check
 from lab.control import connection, ensure_started
+from lab.seed import certificate
+from model.secret import Secret
 
 _engine = os.environ.get("LAB_ENGINE", "python")
 ensure_started(_engine)
 
-domain_controllers = [("@winrm/dc01", connection("dc01"))]
-mfa_servers = [("@winrm/mfa01", connection("mfa01"))]
-mim_servers = [("@winrm/mim01", connection("mim01"))]
+
+def _host(name: str, **own: object) -> tuple[str, dict[str, object]]:
+    data = connection(name)
+    own |= {key: Secret(str(value)) if key.endswith("password") else value for key, value in data.items()}
+    return f"@winrm/{name}", own
+
+
+domain_controllers = [_host("dc01")]
+mfa_servers = [_host("mfa01", sdk_certificate=certificate("mfa01").thumbprint)]
+mim_servers = [_host("mim01")]
 
 check(__file__, domain_controllers=domain_controllers, mfa_servers=mfa_servers, mim_servers=mim_servers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from pydantic_core import CoreSchema, core_schema
 
@@ -16,7 +16,7 @@ class Secret:
     """
     Holds one secret text. `str`, `repr`, `format` and JSON give a mask; only `reveal` gives the text.
 
-    Equal and hashed by its text, so that a plan can compare. It cannot be pickled or copied into a dict by accident.
+    Equal and hashed by its text, so that a plan can compare. It cannot be pickled; a copy is itself.
     """
 
     __slots__ = ("__text",)
@@ -43,6 +43,12 @@ class Secret:
     def to_json(self) -> str:
         """What pyinfra's `debug-inventory` and `--json` print."""
         return MASK
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret is not pickled")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from typing import Final
 
-from pyinfra.api import StringCommand, operation
+from pyinfra.api import Host, StringCommand, operation
 from pyinfra.context import host, state
 
 from connectors.call import HostCall, Refuse
@@ -18,6 +18,7 @@ from operations.converge import announced, converge, refuse
 from plans.windows import older_than, plan_service, steps
 
 ROLLING: Final = "rolling"
+HINT: Final = "hint"
 
 
 @operation()
@@ -28,6 +29,7 @@ def windows_service(
     restart: bool = False,
     reads: str | None = None,
     because: Callable[[], str] | None = None,
+    hint: Callable[[], str] | None = None,
     rolling: bool = False,
     timeout_s: int = 120,
 ) -> Generator[StringCommand, None, None]:
@@ -39,6 +41,7 @@ def windows_service(
     + restart: restart it now, whatever else holds
     + reads: full path of a file that it reads when it starts: it is restarted when its process is older than the file's last write
     + because: called when the operation runs; a reason to restart, or ""
+    + hint: called where nothing is to be done; a line that is then shown, once a run
     + rolling: stop at the first host that does not come up, the remaining ones stay untouched; needs ``_serial=True``
     + timeout_s: seconds to wait for each state
 
@@ -51,12 +54,18 @@ def windows_service(
 
         windows_service(name="MIM has read its settings", service="FIMService", reads=r"C:\\...\\MfaSettings.xml", rolling=True, _serial=True)
     """
-    work = _converge(service, running, restart, reads, because, timeout_s)
+    work = _converge(service, running, restart, reads, because, hint, timeout_s)
     yield from (_one_after_the_other(service, work) if rolling else work)
 
 
 def _converge(
-    service: str, running: bool, restart: bool, reads: str | None, because: Callable[[], str] | None, timeout_s: int
+    service: str,
+    running: bool,
+    restart: bool,
+    reads: str | None,
+    because: Callable[[], str] | None,
+    hint: Callable[[], str] | None,
+    timeout_s: int,
 ) -> Generator[StringCommand, None, None]:
     what = f"service {service}"
     restarted: list[int | None] = []
@@ -74,6 +83,12 @@ def _converge(
             for step in steps(now, changes)
         ]
 
+    def noop(_now: Service) -> str:
+        if hint is not None and (text := hint()) and host.connector_data.get(HINT) != text:
+            host.connector_data[HINT] = text
+            host.log(f"{what}: {text}")
+        return f"{what} is as wanted"
+
     # Each step may wait `timeout_s` at the host; the call itself needs a little longer than that.
     for command in converge(
         what,
@@ -81,6 +96,7 @@ def _converge(
         plan=plan,
         write=write,
         thing=f"service:{service.casefold()}",
+        noop=noop,
     ):
         if isinstance(command, HostCall):
             command.connector_arguments = {"_timeout": timeout_s + 30}
@@ -109,22 +125,26 @@ def _one_after_the_other(
     service: str, work: Generator[StringCommand, None, None]
 ) -> Generator[StringCommand, None, None]:
     """pyinfra's `_serial` goes on with the next host after a failure; this stops, and says which host was the reason."""
-    arguments, op_hash = host.current_op_global_arguments, str(host.current_op_hash)
-    if not (arguments or {}).get("_serial"):
+    op_hash = str(host.current_op_hash)
+    if not state.get_op_meta(op_hash).global_arguments["_serial"]:
         yield from refuse(f"service {service}: rolling=True needs _serial=True beside it, or all hosts restart at once")
         return
     if state.is_executing:
         failed = [
-            other.name
-            for other in state.inventory
-            if other is not host and other.connector_data.get(ROLLING, {}).get(op_hash) == "failed"
+            other.name for other in state.inventory if other is not host and _marks(other).get(op_hash) == "failed"
         ]
         if failed:
             yield Refuse(f"service {service}: left untouched, because it did not come up on {failed[0]}")
             return
-        marks = host.connector_data.setdefault(ROLLING, {})
+        marks = _marks(host)
         marks[op_hash] = "failed"  # until the end is reached: a failed command closes this generator wherever it stands
         yield from work
         marks[op_hash] = "ok"
         return
     yield from work
+
+
+def _marks(of: Host) -> dict[str, str]:
+    """How the rolling operations of this run ended on a host, by their hash."""
+    marks: dict[str, str] = of.connector_data.setdefault(ROLLING, {})
+    return marks
