@@ -14,6 +14,7 @@ from operations.ad import ad_group, ad_group_member
 from operations.hosts import first_active
 from operations.iis import iis_app_pool, iis_auth, iis_site
 from operations.mim import NewMembership, mim_build
+from operations.order import section
 from operations.windows import windows_service
 from operations.xml import xml_elements
 
@@ -21,7 +22,7 @@ wanted = parse(host.data.desired)
 site, admins = wanted.site, wanted.admins
 directory = first_active("domain_controllers")
 
-# Step 4: the IIS web application that hosts the SDK
+section(name="Azure MFA Server, step 4: the IIS web application that hosts the SDK")
 if "mfa_servers" in host.groups:
     iis_app_pool(name="The SDK's app pool", app_pool=site.app_pool)
     iis_site(
@@ -46,12 +47,12 @@ if "mfa_servers" in host.groups:
         providers=wanted.authentication.providers,
     )
 
-# Final step there: the MIM service account in PhoneFactor Admins; one domain controller does it for all
-if host is directory:
+section(name="Azure MFA Server, step 4, final step: the MIM service account in PhoneFactor Admins")
+if directory is not None and host.name == directory.name:  # one domain controller does it for all
     ad_group(name="The group of the SDK's callers", group=admins.group, scope="global", category="security")
     ad_group_member(name="The MIM service account may call the SDK", group=admins.group, member=admins.service_account)
 
-# Configuring the MIM Service
+section(name="Configuring the MIM Service for Azure MFA Server")
 if "mim_servers" in host.groups:
     mim_build(name="MIM is patched", minimum=wanted.mim.minimum_build)
 
