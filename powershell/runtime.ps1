@@ -14,12 +14,14 @@ Add-Type -AssemblyName System.Runtime.Serialization
 
 $script:Verbs = 'Test-Echo Read-File Write-File Copy-File New-Folder Get-HostInfo Get-ServiceState Set-ServiceState Get-InstalledProduct Get-Certificate Get-IisConfig Edit-IisConfig Get-IisState Set-IisState Get-SslBinding Set-SslBinding Search-Directory Edit-Directory'.Split(' ')
 $script:Bindings = @{}
+$script:Fields = $null
 $script:Secrets = $null
 $script:Blob = $null
 $script:Culture = [System.Globalization.CultureInfo]::CurrentCulture.Name
 $script:Invariant = [System.Globalization.CultureInfo]::InvariantCulture
 # The letters of these are looked for by code point, in every culture.
 $script:NotPlain = New-Object -TypeName System.Text.RegularExpressions.Regex -ArgumentList '[^ -~]+', 'CultureInvariant'
+$script:Word = New-Object -TypeName System.Text.RegularExpressions.Regex -ArgumentList '^[A-Za-z0-9_]+\z', 'CultureInvariant'
 $script:WordStart = New-Object -TypeName System.Text.RegularExpressions.Regex -ArgumentList '(?<=[a-z0-9])[A-Z]', 'CultureInvariant'
 
 function New-Refusal {
@@ -124,7 +126,7 @@ function ConvertFrom-JsonBytes {
     #     Reads JSON (UTF-8) into ordered dictionaries, arrays, strings, integers, bool and $null.
     # .DESCRIPTION
     #     JsonReaderWriterFactory is the one reader that Windows PowerShell 5.1 and PowerShell 7 share and that no log sees (facts/winrm.md 5).
-    #     It gives XML, with the JSON type in an attribute and odd keys in an attribute `item`. Throws for anything but whole JSON and for fractions.
+    #     It gives XML, with the JSON type in an attribute and odd keys in an attribute `item`. Throws for anything but JSON and for fractions; what follows the value is not looked at.
     param([byte[]] $Json)
     $xml = [System.Runtime.Serialization.Json.JsonReaderWriterFactory]::CreateJsonReader($Json, [System.Xml.XmlDictionaryReaderQuotas]::Max)
     # What is open around the value that is read: where it goes to, and under which name that goes further out.
@@ -187,9 +189,13 @@ function Add-Json {
     elseif ($Value -is [System.Collections.IDictionary]) {
         $separator = '{'
         foreach ($entry in $Value.GetEnumerator()) {
-            $null = $To.Append($separator)
-            Add-Json -To $To -Value ([string]$entry.Key)
-            $null = $To.Append(':')
+            # Most keys are our own names: no call for each of them.
+            if ($script:Word.IsMatch($entry.Key)) { $null = $To.Append($separator).Append('"').Append($entry.Key).Append('":') }
+            else {
+                $null = $To.Append($separator)
+                Add-Json -To $To -Value ([string]$entry.Key)
+                $null = $To.Append(':')
+            }
             Add-Json -To $To -Value $entry.Value
             $separator = ','
         }
@@ -255,12 +261,13 @@ function Invoke-Verb {
     # .DESCRIPTION
     #     Whatever the verb, or something below it, writes to any stream is captured: only the dictionary that it answers goes further.
     # .OUTPUTS
-    #     Ordered dictionary: ok, and result or error.
+    #     The answer as JSON: ok, and result or error.
     param([object] $Verb, [object] $Arguments, [byte[]] $Bytes, [string] $Mode)
     $what = if ($Verb -is [string]) { $Verb } else { '' }
     $where = ''
     try {
-        if ($what -cnotin $script:Verbs) { throw New-Refusal -Kind 'invalid' -Where 'verb' -Why "there is no verb of that name" }
+        if ($what -cnotin $script:Verbs) { throw New-Refusal -Kind 'invalid' -Where 'verb' -Why 'there is no verb of that name' }
+        if ($Mode -cne 'write' -and $what -cnotmatch '^(Get|Read|Search|Test)-') { throw New-Refusal -Kind 'denied' -Where $what -Why 'this process was started to read only' }
         if ($Arguments -isnot [System.Collections.IDictionary]) { throw New-Refusal -Kind 'invalid' -Where 'args' -Why 'args is not an object' }
         $binding = Get-Binding -Verb $what
         $bound = @{}
@@ -283,13 +290,12 @@ function Invoke-Verb {
             elseif ($binding[$name].mandatory -and -not $bound.ContainsKey($binding[$name].name)) { throw New-Refusal -Kind 'invalid' -Where $name -Why "$what needs this argument" }
         }
         if ($Bytes.Length -gt 0 -and -not $bound.ContainsKey('Bytes')) { throw New-Refusal -Kind 'invalid' -Where 'bytes' -Why "$what takes no bytes" }
-        if ($Mode -cne 'write' -and $what -cnotmatch '^(Get|Read|Search|Test)-') { throw New-Refusal -Kind 'denied' -Where $what -Why 'this process was started to read only' }
         $result = $null
         foreach ($piece in @(& $what @bound *>&1)) { if ($piece -is [System.Collections.IDictionary]) { $result = $piece } }
         if ($null -eq $result) { throw New-Refusal -Kind 'unknown' -Where $where -Why 'the verb answered nothing' }
         # Written here, so that a value that cannot be written is an error of this verb.
-        $text = [System.Text.StringBuilder]::new()
-        Add-Json -To $text -Value ([ordered]@{ ok = $true; result = $result })
+        $text = [System.Text.StringBuilder]::new('{"ok":true,"result":')
+        Add-Json -To $text -Value $result
     }
     catch {
         $script:Blob = $null
@@ -298,10 +304,10 @@ function Invoke-Verb {
             $wire = $script:WordStart.Replace([string]$thrown.ParameterName, '_$0').ToLowerInvariant()
             $thrown = New-Refusal -Kind 'invalid' -Where $wire -Why "$what does not take this value"
         }
-        $text = [System.Text.StringBuilder]::new()
-        Add-Json -To $text -Value ([ordered]@{ ok = $false; error = (Get-ErrorRecord -Thrown $thrown -What $what -Where $where) })
+        $text = [System.Text.StringBuilder]::new('{"ok":false,"error":')
+        Add-Json -To $text -Value (Get-ErrorRecord -Thrown $thrown -What $what -Where $where)
     }
-    $text.ToString()
+    $text.Append('}').ToString()
 }
 
 function Test-Echo {
@@ -355,24 +361,26 @@ function Read-Request {
     #     Takes a request line apart; throws a refusal that says what is wrong with it.
     # .OUTPUTS
     #     @{ seq; verb; args; secrets; blob }, or only seq where it is the last one again
-    param([string[]] $Fields, [long] $Last)
-    if ($Fields.Length -ne 7 -or $Fields[1] -cne 'R') { throw New-Refusal -Kind 'invalid' -Where 'line' -Why 'not a request line of 7 fields' }
+    # .DESCRIPTION
+    #     The fields are not a parameter, since one of them holds secrets: what is bound to a parameter may be logged (facts/winrm.md 7).
+    param([long] $Last)
+    $fields = $script:Fields
+    if ($fields.Length -ne 7 -or $fields[1] -cne 'R') { throw New-Refusal -Kind 'invalid' -Where 'line' -Why 'not a request line of 7 fields' }
     $seq = [long]0
-    if (-not [long]::TryParse($Fields[2], [System.Globalization.NumberStyles]::None, $script:Invariant, [ref]$seq)) { throw New-Refusal -Kind 'invalid' -Where 'line' -Why 'SEQ is not a number' }
+    if (-not [long]::TryParse($fields[2], [System.Globalization.NumberStyles]::None, $script:Invariant, [ref]$seq)) { throw New-Refusal -Kind 'invalid' -Where 'line' -Why 'SEQ is not a number' }
     $length = 0
-    foreach ($field in $Fields[4..6]) { if ($field -cne '-') { $length += $field.Length } }
-    if ($Fields[3] -cne $length.ToString($script:Invariant)) { throw New-Refusal -Kind 'invalid' -Where 'line' -Why "LEN does not fit, the fields have $length characters" }
+    foreach ($field in $fields[4..6]) { if ($field -cne '-') { $length += $field.Length } }
+    if ($fields[3] -cne $length.ToString($script:Invariant)) { throw New-Refusal -Kind 'invalid' -Where 'line' -Why "LEN does not fit, the fields have $length characters" }
     if ($seq -eq $Last -and $Last -gt 0) { return @{ seq = $seq } }
     if ($seq -ne $Last + 1) { throw New-Refusal -Kind 'invalid' -Where 'line' -Why "SEQ is $seq, the last one was $Last" }
     try {
-        $part = foreach ($field in $Fields[4..6]) { , [System.Convert]::FromBase64String($(if ($field -ceq '-') { '' } else { $field })) }
+        $part = foreach ($field in $fields[4..6]) { , [System.Convert]::FromBase64String($(if ($field -ceq '-') { '' } else { $field })) }
         $json = ConvertFrom-JsonBytes -Json $part[0]
-        $secrets = [System.Collections.Hashtable]::new()
-        if ($part[1].Length -gt 0) { foreach ($entry in (ConvertFrom-JsonBytes -Json $part[1]).GetEnumerator()) { $secrets[$entry.Key] = [string]$entry.Value } }
-        $verb, $arguments = $json[[object]'verb'], $json[[object]'args']
+        $secrets = if ($part[1].Length -eq 0) { @{} } else { [System.Collections.Hashtable]::new((ConvertFrom-JsonBytes -Json $part[1])) }
+        if ($json -isnot [System.Collections.IDictionary]) { throw 'not an object' }
     }
     catch { throw New-Refusal -Kind 'invalid' -Where 'line' -Why 'a field is not base64, or not JSON of objects, arrays, texts, integers, true, false and null' }
-    @{ seq = $seq; verb = $verb; args = $arguments; secrets = $secrets; blob = $part[2] }
+    @{ seq = $seq; verb = $json[[object]'verb']; args = $json[[object]'args']; secrets = $secrets; blob = $part[2] }
 }
 
 function Start-Runtime {
@@ -407,7 +415,8 @@ function Start-Runtime {
             $null = Write-Frame -Out $Out -Head "$Token H 0" -Fields $hello
             continue
         }
-        try { $request = Read-Request -Fields $fields -Last $last }
+        $script:Fields = $fields
+        try { $request = Read-Request -Last $last }
         catch {
             $null = Write-Frame -Out $Out -Head "$Token N 0" -Fields (ConvertTo-Field -Content (Get-ErrorRecord -Thrown $_.Exception -What 'line' -Where '').why)
             continue
@@ -420,7 +429,7 @@ function Start-Runtime {
         $script:Blob = $null
         $script:Secrets = $request.secrets
         try { $json = Invoke-Verb -Verb $request.verb -Arguments $request.args -Bytes $request.blob -Mode $Mode }
-        finally { $script:Secrets.Clear() }
+        finally { $script:Secrets.Clear(); $script:Fields = $null }
         $last = $request.seq
         $cached = Write-Frame -Out $Out -Head "$Token A $last" -Fields (ConvertTo-Field -Content $json), (ConvertTo-Field -Content $script:Blob)
     }
