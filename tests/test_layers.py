@@ -1,0 +1,65 @@
+"""Dependencies run one way (docs: CONTRIBUTING): every module is read, and imports only what its layer may."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+TREE: Final = Path(__file__).resolve().parents[1]
+MAY_IMPORT: Final[dict[str, set[str]]] = {
+    "model": set(),
+    "plans": {"model"},
+    "connectors": {"model", "powershell"},
+    "facts": {"model", "plans", "connectors"},
+    "operations": {"model", "plans", "connectors", "facts"},
+    "powershell": set(),
+    "lab": {"powershell"},
+}
+PURE: Final = {"model", "plans"}
+NOT_IN_PURE: Final = {"pyinfra", "gevent", "winrm", "requests", "socket", "subprocess", "pathlib", "os"}
+MODULES: Final = [path.relative_to(TREE) for layer in MAY_IMPORT for path in sorted((TREE / layer).rglob("*.py"))]
+
+
+def imported(path: Path) -> set[str]:
+    """The top-level packages that a module imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse((TREE / path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_imports_only_layers_below(path: Path) -> None:
+    layer = path.parts[0]
+    ours = imported(path) & (MAY_IMPORT.keys() | {"tests", "tools", "inventories"})
+    assert ours - MAY_IMPORT[layer] - {layer} == set()
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.parts[0] in PURE], ids=str)
+def test_pure_layers_do_no_io_and_know_no_pyinfra(path: Path) -> None:
+    assert imported(path) & NOT_IN_PURE == set()
+    calls = {
+        node.func.id
+        for node in ast.walk(ast.parse((TREE / path).read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert calls & {"open", "print", "input"} == set()
+
+
+def test_every_module_says_in_its_first_lines_what_lives_there() -> None:
+    bare = [
+        str(path) for path in MODULES if not ast.get_docstring(ast.parse((TREE / path).read_text(encoding="utf-8")))
+    ]
+    assert bare == []
+
+
+def test_deploy_and_operations_do_not_import_the_lab() -> None:
+    assert "lab" not in imported(Path("deploy.py"))
+    for inventory in (TREE / "inventories").glob("*.py"):
+        assert ("lab" in imported(inventory.relative_to(TREE))) == (inventory.name == "lab.py")
