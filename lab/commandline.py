@@ -8,7 +8,6 @@ line that needs them reaches the engine as arguments and fails there.
 from __future__ import annotations
 
 import base64
-import binascii
 import itertools
 import re
 from collections.abc import Sequence
@@ -87,6 +86,6 @@ def encoded_script(argv: Sequence[str]) -> str | None:
         if option[:1] in "-/" and name and ("encodedcommand".startswith(name) or name == "ec"):
             try:
                 return base64.b64decode(value, validate=True).decode("utf-16-le")
-            except (binascii.Error, ValueError):
+            except ValueError:  # no base64, no UTF-16
                 return None
     return None

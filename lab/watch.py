@@ -9,7 +9,6 @@ neither does this; the test that searches secrets reads this file.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import threading
 from collections.abc import Mapping, Sequence
@@ -71,7 +70,8 @@ class HostWatcher(Watcher):
 
     def __init__(self, host: str, machine: Snapshots, journal: Journal, record: Record) -> None:
         self._host, self._machine, self._journal, self._record = host, machine, journal, record
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # held while a snapshot is taken, which may be long
+        self._input_lock = threading.Lock()
         self._open = 0
         self._before: Mapping[str, str] = {}
         self._first_lines: dict[str, bytearray | None] = {}
@@ -90,7 +90,9 @@ class HostWatcher(Watcher):
             after = self._machine.snapshot()
             self._journal.append(self._host, shell, difference(self._before, after))
             self._before = after
-            if not self._open:
+            last = not self._open
+        if last:
+            with self._input_lock:
                 self._first_lines.clear()
 
     @override
@@ -99,7 +101,7 @@ class HostWatcher(Watcher):
 
     @override
     def input(self, command: str, data: bytes) -> None:
-        with self._lock:
+        with self._input_lock:
             line = self._first_lines.setdefault(command, bytearray())
             if line is None:  # its first line is over
                 return
@@ -118,7 +120,7 @@ def script_of(line: bytes) -> str | None:
         case [_, b"S", _, _, _, script]:
             try:
                 return base64.b64decode(script, validate=True).decode("utf-8")
-            except (binascii.Error, UnicodeDecodeError):
+            except ValueError:  # no base64, no UTF-8
                 return None
         case _:
             return None

@@ -9,7 +9,6 @@ wsmerror.h. The reasons are our own words.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 import uuid
 from collections.abc import Mapping
@@ -353,7 +352,7 @@ def _send(envelope: etree._Element, common: _Common) -> Send:
         raise WsManFaultError(SCHEMA, f"Stream {stream.get('Name')!r}, expected stdin.")
     try:
         data = base64.b64decode("".join((stream.text or "").split()), validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         raise WsManFaultError(SCHEMA, "The content of Stream is not base64.") from None
     return Send(**vars(common), command=_command_id(stream), data=data, end=_flag(stream.get("End", "FALSE")))
 

@@ -309,14 +309,30 @@ def test_start_status_journal_and_stop_from_the_command_line(root: Path) -> None
     assert python_m_lab(root, "status").stdout == f"{now}\n" == started.stdout
     again = python_m_lab(root, "start")
     assert (again.returncode, again.stdout) == (0, f"{now}\nIt ran already.\n")
+    before = contents(root)
     p = made(dict(control.connection("mim01", root)))
     p.close_shell(p.open_shell())
+    assert contents(root) == before
     assert python_m_lab(root, "journal").stdout.endswith(": no changes\n")
     assert control.requests(root=root)[0] == {"mim01": 4}
     assert python_m_lab(root, "stop").stdout == "The lab is stopped.\n"
     assert python_m_lab(root, "stop").stdout == "The lab was not running.\n"
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", now.hosts[0].http), 10)
+
+
+def test_the_journal_can_be_followed(lab: Lab, client: Any) -> None:
+    command = [sys.executable, "-m", "lab", "journal", "--follow", "--root", str(lab.root)]
+    with subprocess.Popen(command, cwd=TREE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 (our own program)
+        assert process.stdout is not None
+        for value in ("1", "2"):
+            shell = client.open_shell()
+            run(client, shell, "set", "x", value)
+            client.close_shell(shell)
+        lines = [process.stdout.readline() for _ in range(4)]
+        process.send_signal(signal.SIGINT)
+    assert [line.split(": ", 1)[1] for line in lines] == ["1 changes\n", "(absent) -> 1\n", "1 changes\n", "1 -> 2\n"]
+    assert process.returncode == 0
 
 
 def test_two_starts_at_once_make_one_lab(root: Path) -> None:
