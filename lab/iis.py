@@ -33,7 +33,6 @@ RECORD_KEYS: Final[Mapping[str, str]] = {"ccs": "SslCcsBindingInfo", "ip": "SslB
 IIS_APP_ID: Final = "{4dc3e181-e14b-4a21-b022-59fc669b0914}"
 
 POOLS: Final = "system.applicationHost/applicationPools"
-SITES: Final = "system.applicationHost/sites"
 MODULES: Final = "system.webServer/globalModules"
 
 NOT_KNOWN: Final = 0x800710D8  # facts/iis.md 3 k

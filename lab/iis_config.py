@@ -32,6 +32,7 @@ from lab.verbs import VerbError
 Node: TypeAlias = dict[str, Any]
 
 ROOT: Final = "MACHINE/WEBROOT/APPHOST"
+SITES: Final = "system.applicationHost/sites"
 WEB_CONFIG: Final = "web.config"
 # Attributes of the configuration system itself, on any element; not modelled, never "unrecognized".
 SYSTEM_ATTRIBUTES: Final = frozenset(
@@ -244,11 +245,11 @@ class Configuration:
 
     def sites(self) -> list[View]:
         """The sites, as items."""
-        return self.stored("system.applicationHost/sites", "").items
+        return self.stored(SITES, "").items
 
     def site(self, name: str) -> View | None:
         """One site, its name in any case."""
-        attribute = section_schema("system.applicationHost/sites", "").collections[0].item.attributes["name"]
+        attribute = section_schema(SITES, "").collections[0].item.attributes["name"]
         return next((site for site in self.sites() if attribute.same(site.value(attribute), name)), None)
 
     def check(self, section: str, location: str) -> Element:
@@ -273,8 +274,9 @@ class Configuration:
         """A section as applicationHost.config gives it at a location, with what it inherits there. Raises VerbError."""
         location = location.strip("/")
         where = self.context(section, location)
-        schema = section_schema(section, where.where) if section.startswith("system.applicationHost/sites") else None
-        schema = schema or self.check(section, location)
+        # The sites themselves are looked at to check a location: that read is not checked again.
+        sites = section == SITES and not location
+        schema = section_schema(section, where.where) if sites else self.check(section, location)
         layers = self._host_layers(section, location)
         own = bool(layers) and layers[-1].location.casefold() == location.casefold()
         return View(schema, layers, [], where, schema.name, location, own=own)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -65,6 +67,16 @@ def pfx(name: str, first_day: int = -1, last_day: int = 30, usage: str = "server
     return pkcs12.serialize_key_and_certificates(b"x", key, certificate, None, encryption)
 
 
+_FOLDER: Final = TemporaryDirectory(prefix="iis-")  # removed with the process
+
+
+@cache
+def _template() -> Path:
+    """The folder of an engine with one machine on which IIS is installed: arranged once, copied for each test."""
+    seed(new_machine(Path(_FOLDER.name), "mfa01", "mfa"), "mfa")
+    return Path(_FOLDER.name)
+
+
 @dataclass
 class Run:
     """What one run showed, which verbs wrote, how many distinct reads a stage needed, and whether the host was failed."""
@@ -86,8 +98,8 @@ class IisMachine:
     """One machine with IIS, and pyinfra runs on it."""
 
     def __init__(self, root: Path, caplog: pytest.LogCaptureFixture) -> None:
+        shutil.copytree(_template(), root, dirs_exist_ok=True)
         self.machine: PythonMachine = new_machine(root, "mfa01", "mfa")
-        seed(self.machine, "mfa")
         self.caplog = caplog
         self.session = verbs.Session(4711)
 
