@@ -1,6 +1,7 @@
 # Host verbs over IIS: any section of the configuration, run states of sites and pools, certificate records of http.sys.
 # By Microsoft.Web.Administration, generic elements only: its typed classes change http.sys behind a commit. What ought to be set is not known here.
-# Collections of it are never the output of a function: PowerShell would unroll them.
+# Collections of it are never the output of a function: PowerShell would unroll them. What may throw is called as a method (get_Count()):
+# PowerShell gives $null for a property whose getter throws.
 
 $script:IisRecords = @{ ip = 'SslBindingInfo'; sni = 'SslSniBindingInfo'; ccs = 'SslCcsBindingInfo' }
 # Fields of an edit: those that must be there, then those that may. `op` is in all; `section` and `location` in all but remove_location.
@@ -21,7 +22,6 @@ function New-IisManager {
     .DESCRIPTION
         A writable one reads what applicationHost.config says, a read-only one what is effective (facts/iis.md 1.1, 5.1). Whoever asks disposes it.
     #>
-    [CmdletBinding()]
     param([switch] $ReadOnly)
     # A 32-bit process sees another folder and another configuration.
     if ([System.Environment]::Is64BitOperatingSystem -and -not [System.Environment]::Is64BitProcess) {
@@ -43,7 +43,6 @@ function New-IisRefusal {
     .OUTPUTS
         The exception to throw. A refusal of ours stays what it is, with Before in front of its words.
     #>
-    [CmdletBinding()]
     param(
         [System.Exception] $Thrown,
         # section, walk, set, add, commit, ssl or state.
@@ -94,7 +93,6 @@ function Test-IisField {
     .SYNOPSIS
         Throws unless an object has the fields that it must have, no others than it may have, and of their types.
     #>
-    [CmdletBinding()]
     param([object] $Value, [string[]] $Fields, [string] $Where, [string] $What)
     if ($Value -isnot [System.Collections.IDictionary]) { throw New-Refusal -Kind 'invalid' -Where $Where -Why "$What is not an object" }
     $must = $true
@@ -113,7 +111,6 @@ function Get-IisFile {
     .SYNOPSIS
         Tells where applicationHost.config is, and whether that is a place shared with other servers.
     #>
-    [CmdletBinding()]
     param([object] $Manager)
     $folder = '{0}\System32\inetsrv\config' -f $env:SystemRoot
     $shared = $false
@@ -134,7 +131,6 @@ function Get-IisHash {
     .SYNOPSIS
         Gives the SHA-256 of a file in lower-case hex.
     #>
-    [CmdletBinding()]
     param([string] $Path)
     $stream = New-Object -TypeName System.IO.FileStream -ArgumentList $Path, 'Open', 'Read', 'ReadWrite, Delete'
     $sha = [System.Security.Cryptography.SHA256]::Create()
@@ -147,7 +143,6 @@ function Get-IisSection {
     .SYNOPSIS
         Gives a section at a location: as applicationHost.config says, or with Effective as the web.config files make it.
     #>
-    [CmdletBinding()]
     param([object] $Manager, [string] $Section, [string] $Location, [switch] $Effective)
     $place = $Location.Trim('/')
     if ($place -eq '') { return $Manager.GetApplicationHostConfiguration().GetSection($Section) }
@@ -162,7 +157,6 @@ function ConvertFrom-IisValue {
     .SYNOPSIS
         Turns a value of Microsoft.Web.Administration into one of docs/verbs.md, by the type that the schema gives.
     #>
-    [CmdletBinding()]
     param([object] $Schema, [object] $Value)
     if ($null -eq $Value) { return '' }
     switch ($Schema.Type) {
@@ -188,7 +182,6 @@ function ConvertTo-IisValue {
     .SYNOPSIS
         Turns a value of docs/verbs.md into the one type that Microsoft.Web.Administration takes for it (facts/iis.md 1.5).
     #>
-    [CmdletBinding()]
     param([object] $Schema, [object] $Value)
     $name = $Schema.Name
     if ($Value -is [System.Collections.IDictionary]) {
@@ -220,7 +213,6 @@ function Get-IisNode {
     .SYNOPSIS
         Gives an element with all that is in it as NODE of docs/verbs.md. The value of an encrypted attribute is not in it.
     #>
-    [CmdletBinding()]
     param(
         [object] $Element,
         # Attributes that the items of its collection must have; $null: all items.
@@ -229,13 +221,13 @@ function Get-IisNode {
     )
     $node = [ordered]@{ tag = $Element.ElementTagName; a = [ordered]@{}; d = @(); s = [ordered]@{}; e = [ordered]@{}; c = [ordered]@{}; items = @() }
     $defaults = New-Object -TypeName System.Collections.ArrayList
-    foreach ($attribute in $Element.Attributes) {
+    foreach ($attribute in $Element.get_Attributes()) {
         $schema = $attribute.Schema
         try {
-            $value = $attribute.Value
+            $value = $Element.GetAttributeValue($schema.Name)
             if ($schema.IsEncrypted) { $node['s'][$schema.Name] = [ordered]@{ secret = $true; set = -not [string]::IsNullOrEmpty($value) }; continue }
             $node['a'][$schema.Name] = ConvertFrom-IisValue -Schema $schema -Value $value
-            if ($attribute.IsInheritedFromDefaultValue) { $null = $defaults.Add($schema.Name) }
+            if ($attribute.get_IsInheritedFromDefaultValue()) { $null = $defaults.Add($schema.Name) }
         }
         catch {
             # A key that cannot decrypt it still says that something is there.
@@ -248,7 +240,7 @@ function Get-IisNode {
     $names = [string[]]$defaults.ToArray()
     [System.Array]::Sort($names, [System.StringComparer]::Ordinal)
     $node['d'] = $names
-    foreach ($child in $Element.ChildElements) { $node['c'][$child.ElementTagName] = Get-IisNode -Element $child }
+    foreach ($child in $Element.get_ChildElements()) { $node['c'][$child.ElementTagName] = Get-IisNode -Element $child }
     $collection = $Element.GetCollection()
     if ($null -ne $collection) {
         $items = New-Object -TypeName System.Collections.ArrayList
@@ -267,11 +259,10 @@ function Test-IisKey {
     .SYNOPSIS
         Tells whether an element has these attribute values, texts in any case. Throws for a name that its schema does not have.
     #>
-    [CmdletBinding()]
     param([object] $Element, [object] $Key)
     foreach ($name in $Key.Keys) {
         $attribute = $Element.GetAttribute($name)
-        $found = ConvertFrom-IisValue -Schema $attribute.Schema -Value $attribute.Value
+        $found = ConvertFrom-IisValue -Schema $attribute.Schema -Value $Element.GetAttributeValue($name)
         $wanted = $Key[[object]$name]
         if ($wanted -is [int]) { $wanted = [long]$wanted }
         if ($null -eq $wanted -or $found.GetType() -ne $wanted.GetType()) { return $false }
@@ -288,7 +279,6 @@ function Find-IisItem {
     .OUTPUTS
         @{ collection; index; element }: an index is good for the collection object that it was found in, for no other.
     #>
-    [CmdletBinding()]
     param([object] $Element, [object] $Step)
     Test-IisField -Value $Step -Fields 'tag', 'key', '|' -Where 'at' -What 'a step of at'
     $found = @{ collection = $Element.GetCollection(); index = -1; element = $null }
@@ -309,7 +299,6 @@ function Find-IisElement {
     .SYNOPSIS
         Follows steps of a PATH from an element.
     #>
-    [CmdletBinding()]
     param([object] $Element, [object[]] $Path)
     foreach ($step in $Path) { $Element = if ($step -is [string]) { $Element.GetChildElement($step) } else { (Find-IisItem -Element $Element -Step $step).element } }
     $Element
@@ -320,7 +309,6 @@ function Set-IisAttribute {
     .SYNOPSIS
         Sets attributes of an element, its keys first.
     #>
-    [CmdletBinding()]
     param([object] $Element, [object] $Values)
     $keys, $others = @(), @()
     foreach ($name in $Values.Keys) {
@@ -337,12 +325,12 @@ function Add-IisItem {
     .DESCRIPTION
         Attributes before it is added, since a key must be there; what is in it afterwards, on the item read again by its index.
     #>
-    [CmdletBinding()]
     param([object] $Element, [object] $Spec, [int] $Index = -1)
     $collection = $Element.GetCollection()
     if ($null -eq $collection) { throw New-Refusal -Kind 'missing' -Where 'at' -Why "$($Element.ElementTagName) has no collection" -HResult 2147943813 }
-    if ($Index -eq -1) { $Index = $collection.Count }
-    if ($Index -lt 0 -or $Index -gt $collection.Count) { throw New-Refusal -Kind 'invalid' -Where 'index' -Why "index is $Index, the collection has $($collection.Count) items" -HResult 2147943813 }
+    $count = $collection.get_Count()
+    if ($Index -eq -1) { $Index = $count }
+    if ($Index -lt 0 -or $Index -gt $count) { throw New-Refusal -Kind 'invalid' -Where 'index' -Why "index is $Index, the collection has $count items" -HResult 2147943813 }
     try { $made = $collection.CreateElement($Spec['tag']) }
     catch { throw New-Refusal -Kind 'invalid' -Where 'tag' -Why "$($Spec['tag']) is no item of $($Element.ElementTagName)" -HResult 2147942413 }
     if ($Spec.Contains('a')) { Set-IisAttribute -Element $made -Values $Spec['a'] }
@@ -357,7 +345,6 @@ function Add-IisContent {
     .SYNOPSIS
         Fills a new element: children, each with attributes and content, then items.
     #>
-    [CmdletBinding()]
     param([object] $Element, [object] $Spec)
     if ($Spec.Contains('c')) {
         foreach ($name in $Spec['c'].Keys) {
@@ -381,7 +368,6 @@ function Set-IisEdit {
     .SYNOPSIS
         Makes one edit on a manager that is not committed yet.
     #>
-    [CmdletBinding()]
     param([object] $Manager, [object] $Edit, [string] $Where, [string] $Before)
     $phase = 'section'
     try {
@@ -435,7 +421,6 @@ function Find-IisRuntime {
     .OUTPUTS
         The element, or nothing.
     #>
-    [CmdletBinding()]
     param([object] $Manager, [string] $Kind, [string] $Name)
     $path = if ($Kind -eq 'site') { 'system.applicationHost/sites' } else { 'system.applicationHost/applicationPools' }
     $section = $Manager.GetApplicationHostConfiguration().GetSection($path)
@@ -447,11 +432,9 @@ function Get-IisRuntimeState {
     .SYNOPSIS
         Gives the state of a site or pool; Unknown where WAS does not know it (0x800710D8: it has not read it yet, or a site has no http binding or no pool).
     #>
-    [CmdletBinding()]
     param([object] $Element, [string] $Name)
     try {
-        $attribute = $Element.GetAttribute('state')
-        ConvertFrom-IisValue -Schema $attribute.Schema -Value $attribute.Value
+        ConvertFrom-IisValue -Schema $Element.GetAttribute('state').Schema -Value $Element.GetAttributeValue('state')
     }
     catch {
         if ((ConvertTo-Unsigned -HResult $_.Exception.GetBaseException().HResult) -ne 2147946712) { throw New-IisRefusal -Thrown $_.Exception -Phase 'state' -Where $Name }
@@ -464,63 +447,14 @@ function Invoke-IisMethod {
     .SYNOPSIS
         Runs a method of an element; its effect does not wait for a commit.
     #>
-    [CmdletBinding()]
     param([object] $Element, [string] $Method, [hashtable] $Inputs = @{})
-    foreach ($one in $Element.Methods) {
+    foreach ($one in $Element.get_Methods()) {
         if ($one.Name -ne $Method) { continue }
         $call = $one.CreateInstance()
         foreach ($name in $Inputs.Keys) { $call.Input.SetAttributeValue($name, $Inputs[$name]) }
         return $call.Execute()
     }
     throw New-Refusal -Kind 'unknown' -Where $Method -Why "this IIS has no method $Method here"
-}
-
-function Get-IisRecord {
-    <#
-    .SYNOPSIS
-        Reads the certificate records of http.sys from the registry, where they can be read without parsing text or calling native code.
-    #>
-    [CmdletBinding()]
-    param()
-    foreach ($kind in 'ccs', 'ip', 'sni') {
-        $folder = [Microsoft.Win32.Registry]::LocalMachine.OpenSubKey('SYSTEM\CurrentControlSet\Services\HTTP\Parameters\' + $script:IisRecords[$kind])
-        if ($null -eq $folder) { continue }
-        try {
-            $names = $folder.GetSubKeyNames()
-            [System.Array]::Sort($names, [System.StringComparer]::Ordinal)
-            foreach ($name in $names) {
-                $key = $folder.OpenSubKey($name)
-                if ($null -eq $key) { continue }
-                try {
-                    $hash, $owner, $flags = $key.GetValue('SslCertHash'), $key.GetValue('AppId'), $key.GetValue('DefaultFlags')
-                    [ordered]@{
-                        endpoint = $name; kind = $kind; thumbprint = $(if ($hash -is [byte[]]) { [System.BitConverter]::ToString($hash).Replace('-', '') } else { '' })
-                        store = [string]$key.GetValue('SslCertStoreName'); app_id = $(if ($owner -is [byte[]] -and $owner.Length -eq 16) { (New-Object -TypeName System.Guid -ArgumentList (, $owner)).ToString('B') } else { '' })
-                        flags = $(if ($flags -is [int]) { [long]$flags -band 4294967295 } else { 0 })
-                    }
-                }
-                finally { $key.Dispose() }
-            }
-        }
-        finally { $folder.Dispose() }
-    }
-}
-
-function Test-IisCertificate {
-    <#
-    .SYNOPSIS
-        Tells whether a store of the machine holds a certificate. A store that is not there holds none.
-    #>
-    [CmdletBinding()]
-    param([string] $Thumbprint, [string] $Store)
-    $opened = New-Object -TypeName System.Security.Cryptography.X509Certificates.X509Store -ArgumentList $Store, 'LocalMachine'
-    try {
-        $opened.Open('ReadOnly, OpenExistingOnly')
-        foreach ($one in $opened.Certificates) { if ($one.Thumbprint -eq $Thumbprint) { return $true } }
-    }
-    catch [System.Security.Cryptography.CryptographicException] { return $false }
-    finally { $opened.Close() }
-    $false
 }
 
 function Get-IisConfig {
@@ -561,7 +495,7 @@ function Get-IisConfig {
                 [ordered]@{
                     id = $read['id']; ok = $true; tree = $tree
                     section = [ordered]@{
-                        path = $section.SectionPath; override_mode = [string]$section.OverrideMode; override_mode_effective = [string]$section.OverrideModeEffective; is_locked = [bool]$section.IsLocked
+                        path = $section.SectionPath; override_mode = [string]$section.get_OverrideMode(); override_mode_effective = [string]$section.get_OverrideModeEffective(); is_locked = [bool]$section.get_IsLocked()
                         deepest_path = $(if ($deepest[0] -ne '') { $deepest[0] }); deepest_file = $(if ($deepest[1] -ne '') { $deepest[1] -replace '^\\\\\?\\(UNC(?=\\))?', '' }); deepest_line = $(if ($line -gt 0) { $line })
                     }
                 }
@@ -699,6 +633,8 @@ function Get-SslBinding {
     <#
     .SYNOPSIS
         Reads the certificate records of http.sys.
+    .DESCRIPTION
+        From the registry, where they can be read without parsing text or calling native code (facts/iis.md 4).
     .OUTPUTS
         @{ records = @(@{ endpoint; kind; thumbprint; store; app_id; flags }) }, by kind and endpoint
     .EXAMPLE
@@ -706,7 +642,26 @@ function Get-SslBinding {
     #>
     [CmdletBinding()]
     param()
-    @{ records = @(Get-IisRecord) }
+    $records = New-Object -TypeName System.Collections.ArrayList
+    foreach ($kind in 'ccs', 'ip', 'sni') {
+        $folder = [Microsoft.Win32.Registry]::LocalMachine.OpenSubKey('SYSTEM\CurrentControlSet\Services\HTTP\Parameters\' + $script:IisRecords[$kind])
+        if ($null -eq $folder) { continue }
+        $names = $folder.GetSubKeyNames()
+        [System.Array]::Sort($names, [System.StringComparer]::Ordinal)
+        foreach ($name in $names) {
+            $key = $folder.OpenSubKey($name)
+            if ($null -eq $key) { continue }
+            $hash, $owner, $flags = $key.GetValue('SslCertHash'), $key.GetValue('AppId'), $key.GetValue('DefaultFlags')
+            $null = $records.Add([ordered]@{
+                    endpoint = $name; kind = $kind; thumbprint = $(if ($hash -is [byte[]]) { [System.BitConverter]::ToString($hash).Replace('-', '') } else { '' })
+                    store = [string]$key.GetValue('SslCertStoreName'); app_id = $(if ($owner -is [byte[]] -and $owner.Length -eq 16) { (New-Object -TypeName System.Guid -ArgumentList (, $owner)).ToString('B') } else { '' })
+                    flags = $(if ($flags -is [int]) { [long]$flags -band 4294967295 } else { 0 })
+                })
+            $key.Dispose()
+        }
+        $folder.Dispose()
+    }
+    @{ records = $records }
 }
 
 function Set-SslBinding {
@@ -758,13 +713,14 @@ function Set-SslBinding {
             if (($flags -band 1) -ne 0) { $kind, $endpoint = 'sni', "${name}:$port" }
             else { $kind, $endpoint = 'ip', "$(if ($address -eq '' -or $address -eq '*') { '0.0.0.0' } else { $address }):$port" }
             $record = $null
-            foreach ($one in @(Get-IisRecord)) { if ($one['kind'] -eq $kind -and $one['endpoint'] -eq $endpoint) { $record = $one } }
+            foreach ($one in (Get-SslBinding).records) { if ($one['kind'] -eq $kind -and $one['endpoint'] -eq $endpoint) { $record = $one } }
             $now = if ($null -eq $record) { 'absent' } else { $record['thumbprint'] }
             if ($now -ne $Expected) { throw New-Refusal -Kind 'conflict' -Where $endpoint -Why "the record's certificate is $now, expected $Expected" }
             if ($null -ne $record -and $record['app_id'] -ne '{4dc3e181-e14b-4a21-b022-59fc669b0914}') { throw New-Refusal -Kind 'denied' -Where $endpoint -Why "the record belongs to another application, $($record['app_id'])" }
-            if (-not (Test-IisCertificate -Thumbprint $Thumbprint -Store $Store)) { throw New-Refusal -Kind 'invalid' -Where $endpoint -Why "certificate $Thumbprint is not in the store $Store" -HResult 2147943712 }
+            try { $known = (Get-Certificate -Thumbprint $Thumbprint -Store $Store).found } catch { $known = $false }
+            if (-not $known) { throw New-Refusal -Kind 'invalid' -Where $endpoint -Why "certificate $Thumbprint is not in the store $Store" -HResult 2147943712 }
             $method = 'AddSslCertificate'
-            if ($null -ne $record) { foreach ($one in $found.Methods) { if ($one.Name -eq 'RebindSslCertificate') { $method = $one.Name } } }
+            if ($null -ne $record) { foreach ($one in $found.get_Methods()) { if ($one.Name -eq 'RebindSslCertificate') { $method = $one.Name } } }
             try { Invoke-IisMethod -Element $found -Method $method -Inputs @{ certificateHash = $Thumbprint.ToUpperInvariant(); certificateStoreName = $Store } }
             catch { throw New-IisRefusal -Thrown $_.Exception -Phase 'ssl' -Where $endpoint }
         }
