@@ -501,8 +501,10 @@ def test_a_process_started_to_read_refuses_every_writing_verb(start: Start) -> N
 
 THROWN: Final[dict[str, tuple[str, dict[str, Any]]]] = {
     "a refusal below other exceptions": (
-        "try { throw New-Refusal -Kind 'busy' -Where 'w' -Why 'y' -HResult -2147023824 -Ldap 51 -Win32 8206 }\n"
-        + "catch { throw [System.Exception]::new('outer', $_.Exception) }",
+        (
+            "try { throw New-Refusal -Kind 'busy' -Where 'w' -Why 'y' -HResult -2147023824 -Ldap 51 -Win32 8206 }\n"
+            "catch { throw [System.Exception]::new('outer', $_.Exception) }"
+        ),
         {
             "kind": "busy",
             "what": "Test-Echo",
