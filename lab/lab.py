@@ -75,6 +75,7 @@ class Lab(AbstractContextManager["Lab"]):
                 )
         self.root = root
         self._folder = Folder(root)
+        self._own_engine = isinstance(engine, str)
         self._engine: Engine = _load(engine, self._folder) if isinstance(engine, str) else engine
         self._limits = Limits() if limits is None else limits
         self._mim_build, self._seed = mim_build, _seed if seed is None else seed
@@ -145,6 +146,8 @@ class Lab(AbstractContextManager["Lab"]):
         """Make and open the machines, side by side, and seed the new ones."""
         name = self._engine.name
         seeded = self._folder.seeded(name)
+        if self._own_engine and not seeded:
+            self._folder.forget_state(name)  # of a first start that did not come to its end
         self._machines = {host: self._engine.machine(host, role) for host, role in self.roles.items()}
 
         def ready(host: str) -> None:

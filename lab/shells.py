@@ -12,12 +12,14 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol, TypeAlias
 
 from typing_extensions import override
 
 from lab import commandline, wsman
 from lab.engine import Output, Process
+
+ChannelBinding: TypeAlias = Literal["none", "relaxed", "strict"]
 
 CONSOLE_LINE: Final = 254  # characters of a line that cooked console input takes (facts/winrm.md 2)
 SLICE_S: Final = 1.0  # a waiting Receive looks this often whether its command still exists
@@ -38,7 +40,7 @@ class Limits:
     idle_timeout_s: float = 7200.0
     least_idle_timeout_s: float = 60.0
     idle_connection_s: float = 120.0
-    channel_binding: str = "relaxed"
+    channel_binding: ChannelBinding = "relaxed"
 
     @property
     def max_envelope(self) -> int:

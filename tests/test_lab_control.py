@@ -404,3 +404,14 @@ def test_a_lab_that_has_been_made_is_ready_after_less_than_a_second_of_processor
     found = re.findall(r"ready after (\d+\.\d+) s", (root / "server.log").read_text())
     assert len(found) == 2
     assert float(found[1]) < 1.0
+
+
+def test_a_first_start_that_was_cut_short_is_begun_anew(tmp_path: Path) -> None:
+    left = tmp_path / "python" / "mim01" / "half.json"
+    left.parent.mkdir(parents=True)
+    left.write_text("{")
+    with Lab(tmp_path, "python", {"mim01": "mim"}, seed=no_seed) as lab:
+        assert not left.exists()
+        lab.machine("mim01").write_file("C:\\x", b"1")
+    with Lab(tmp_path, "python", {"mim01": "mim"}, seed=no_seed) as lab:
+        assert lab.machine("mim01").read_file("C:\\x") == b"1"
