@@ -175,6 +175,14 @@ def rename(machine: PythonMachine, dn: str, new: str) -> None:
         machine.state.write(DOCUMENT, store.to_json())
 
 
+def limit(machine: PythonMachine, *, max_range: int, max_change: int) -> None:
+    """How many values of an attribute come at once (1500), and how many one request may change (5000): an administrator's settings."""
+    with machine.exclusive():
+        store = _fresh(machine)
+        store.max_range, store.max_change = max_range, max_change
+        machine.state.write(DOCUMENT, store.to_json())
+
+
 def highest_usn(machine: PythonMachine) -> int:
     """The highest update sequence number that was given: it grows with each change, and with nothing else."""
     return load(machine).usn
@@ -351,7 +359,7 @@ def _root(view: View) -> Entry:
 def _shown(view: View, entry: Entry, wanted: Sequence[str], ranges: Mapping[str, Any]) -> Result:
     store = view.store
     names = [name.lower() for name in wanted if name not in ranges]
-    if not wanted or "*" in names:
+    if (not wanted and not ranges) or "*" in names:
         stored = sorted(entry.attributes.keys() - UNREADABLE)
         names = [*stored, *([] if not entry.dn else ["distinguishedname", "objectguid", "name", "member", "memberof"])]
     attributes: dict[str, list[str]] = {}

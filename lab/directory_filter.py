@@ -12,6 +12,7 @@ import struct
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from ldap3.core.exceptions import LDAPExceptionError
@@ -69,6 +70,7 @@ def split_dn(dn: str) -> list[tuple[str, str]]:
     return parts
 
 
+@lru_cache(maxsize=16384)
 def dn_key(dn: str) -> DnKey:
     """What two spellings of one DN have in common, nearest part first. Raises DnError."""
     return tuple(f"{attribute.lower()}={value.casefold()}" for attribute, value in split_dn(dn))
