@@ -280,12 +280,16 @@ class PythonMachine(Machine):
 
 
 class PythonEngine(Engine):
-    """Makes machines below `root`, one for a name however often it is asked for."""
+    """
+    Makes machines below `root`, one for a name however often it is asked for.
+
+    + culture: such as `tr-TR`, of everything that runs on them
+    """
 
     name: Literal["python", "powershell"] = "python"
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, *, culture: str = "en-US") -> None:
+        self.root, self.culture = root, culture
         self._machines: dict[str, PythonMachine] = {}
 
     @override

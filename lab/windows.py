@@ -41,7 +41,7 @@ def get_host_info(machine: PythonMachine, *, session: Session) -> Result:
         "edition": EDITION,
         "is64": True,
         "user": f"{domain.partition('.')[0].upper() or computer}\\Administrator",
-        "culture": "en-US",
+        "culture": machine.engine.culture,
         "system_drive": "C:",
         "system_root": services.VARIABLES["SYSTEMROOT"],
         "time_utc": time_text(machine.clock.now()),

@@ -1,0 +1,112 @@
+"""
+What all tests share: `--require all` takes no excuse, and how many contract cases ran is counted and printed.
+
+Fixtures are beside the tests that use them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import pytest
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+COUNTED: Final = "contract"  # name of the property that says in which variant a contract case ran
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("this project")
+    group.addoption(
+        "--require",
+        choices=["all"],
+        help="all: a test that is skipped fails, and so does a contract with unequal counts",
+    )
+    group.addoption(
+        "--server", metavar="HOST", help="tests/contract runs against this real server, see tests/contract/conftest.py"
+    )
+    group.addoption("--contract-report", metavar="FILE", type=Path, help="write the counts of contract cases as JSON")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which items are contract cases; keep what shares a real machine on one worker of xdist."""
+    for item in items:
+        variant = getattr(item, "callspec", None) and item.callspec.params.get("variant")  # type: ignore[attr-defined]  # of a Function
+        if variant is not None:
+            item.user_properties.append((COUNTED, variant.name))
+        if item.get_closest_marker("powershell") and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    return _required(report, item.config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    return _required(report, collector.config)
+
+
+def _required(report: Report, config: pytest.Config) -> Report:
+    """Under `--require all` what was skipped has failed."""
+    if config.getoption("--require") and report.outcome == "skipped":
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"--require all does not accept a skip. {reason}"
+    return report
+
+
+def counts(config: pytest.Config) -> Counter[str]:
+    """Contract cases that passed, by variant."""
+    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+    passed = [report for report in reporter.stats.get("passed", []) if report.when == "call"] if reporter else []
+    return Counter(value for report in passed for name, value in report.user_properties if name == COUNTED)
+
+
+def unequal(passed: Counter[str]) -> str:
+    """Why the counts of the two engines do not fit; "" where they do."""
+    from tests.contract.cases import REGISTERED, differences  # noqa: PLC0415 - not everybody runs the contract
+
+    absent = Counter[str]()
+    for (name, engine), difference in differences().items():
+        if difference.absent:
+            absent[engine] += len(REGISTERED[name].verbs) if name in REGISTERED else 1
+    if passed["python"] + absent["python"] == passed["powershell"] + absent["powershell"] and passed["python"]:
+        return ""
+    told = ", ".join(
+        f"{engine} {passed[engine]} (and {absent[engine]} left out by name)" for engine in ("python", "powershell")
+    )
+    return f"the contract did not run alike on both engines: {told}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Judge the counts, where nothing was selected; hand them on."""
+    config = session.config
+    if hasattr(config, "workerinput"):  # a worker of xdist: the one that started it counts
+        return
+    passed = counts(config)
+    if report := config.getoption("--contract-report"):
+        report.write_text(json.dumps(passed), encoding="utf-8")
+    whole = config.getoption("--require") and not (config.option.markexpr or config.option.keyword)
+    if whole and passed and unequal(passed):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    passed = counts(config)
+    if not passed:
+        return
+    told = ", ".join(f"{name} {count}" for name, count in sorted(passed.items()))
+    terminalreporter.write_line(f"contract cases passed: {told}")
+    if config.getoption("--require") and not (config.option.markexpr or config.option.keyword) and unequal(passed):
+        terminalreporter.write_line(unequal(passed), red=True)

@@ -1,0 +1,210 @@
+"""
+The form of a contract case, and what all cases together must show: which verbs there are and which errors each can answer.
+
+    @case("Write-File", cites="verbs.md: Open elsewhere: `locked`", error="locked")
+    def test_a_target_that_is_open_elsewhere_is_locked(mim01: Host) -> None: ...
+
+A case asks for one or more of the hosts `dc01`, `mfa01`, `mim01` (conftest.py) and runs on every engine. What a host is, is in host.py.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias, TypeVar
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+CONTRACT: Final = ROOT / "docs" / "verbs.md"
+FACTS: Final = ROOT.parent / "shared" / "facts"
+DIFFERENCES: Final = Path(__file__).with_name("differences.toml")
+
+Function = TypeVar("Function", bound=Callable[..., None])
+Kind: TypeAlias = Literal[
+    "missing", "conflict", "locked", "invalid", "denied", "busy", "not-installed", "ambiguous", "timeout", "unknown"
+]
+Engine: TypeAlias = Literal["python", "powershell", "server"]
+Mode: TypeAlias = Literal["warm", "batch"]
+
+# The kinds that each verb can answer, by docs/verbs.md: a kind without a case is a missing test. `invalid` is in all: an argument that is not the
+# verb's. `denied` is in all that write: a process that was started to read only.
+WRITES: Final = ("invalid", "denied")
+ERRORS: Final[Mapping[str, Sequence[Kind]]] = {
+    "Test-Echo": ("invalid",),
+    "Read-File": ("invalid", "locked", "denied"),
+    "Write-File": (*WRITES, "conflict", "locked", "missing"),
+    "Copy-File": (*WRITES, "conflict", "locked", "missing"),
+    "New-Folder": (*WRITES, "conflict", "missing"),
+    "Get-HostInfo": ("invalid",),
+    "Get-ServiceState": ("invalid",),
+    "Set-ServiceState": (*WRITES, "missing", "conflict", "busy", "timeout", "unknown"),
+    "Get-InstalledProduct": ("invalid",),
+    "Get-Certificate": ("invalid", "missing"),
+    "Get-IisConfig": ("invalid", "missing", "not-installed"),
+    "Edit-IisConfig": (*WRITES, "missing", "conflict", "locked", "ambiguous", "not-installed"),
+    "Get-IisState": ("invalid", "not-installed"),
+    "Set-IisState": (*WRITES, "missing", "busy", "timeout", "not-installed"),
+    "Get-SslBinding": ("invalid",),
+    "Set-SslBinding": (*WRITES, "missing", "conflict", "not-installed"),
+    "Search-Directory": ("invalid", "missing", "denied"),
+    "Edit-Directory": (*WRITES, "missing", "conflict"),
+}
+READS: Final = tuple(verb for verb in ERRORS if verb.startswith(("Get-", "Read-", "Search-", "Test-")))
+ALL: Final = tuple(ERRORS)
+
+
+@dataclass(frozen=True)
+class About:
+    """
+    What a case is about.
+
+    + name: of the function, with its module: `test_files.py::test_a_target_that_is_open_elsewhere_is_locked`
+    + verbs: one, or several where the function takes an argument `verb`
+    + cites: `FILE: words that stand in it`, of docs/verbs.md; or `FILE N`, a section of shared/facts
+    + error: the kind of error that it shows, None where it shows an answer
+    """
+
+    name: str
+    verbs: tuple[str, ...]
+    cites: str
+    error: Kind | None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to run cases: an engine, the culture of its machines, and how calls travel."""
+
+    engine: Engine
+    culture: str = "en-US"
+    mode: Mode = "warm"
+
+    @property
+    def name(self) -> str:
+        """As it stands in the id of a test."""
+        parts = [self.engine, self.culture if self.culture != "en-US" else "", self.mode if self.mode != "warm" else ""]
+        return "-".join(part for part in parts if part)
+
+
+PLAIN: Final = (Variant("python"), Variant("powershell"))
+# The whole contract on `python`, and one answer and one error of each verb on `powershell`.
+OTHERS: Final = tuple(
+    other
+    for plain in PLAIN
+    for other in (replace(plain, mode="batch"), replace(plain, culture="tr-TR"), replace(plain, culture="de-DE"))
+)
+
+REGISTERED: Final[dict[str, About]] = {}
+
+
+def case(*verbs: str, cites: str, error: Kind | None = None) -> Callable[[Function], Function]:
+    """Make a test function a case of the contract. Raises ValueError for a verb that is not in ERRORS, or without a citation."""
+    if not verbs or not set(verbs) <= ERRORS.keys():
+        raise ValueError(f"{verbs} are no verbs of docs/verbs.md")
+    if not re.fullmatch(r"[a-z-]+\.md(?:: .+| \d\S*)", cites, re.DOTALL):
+        raise ValueError(f"{cites!r} is no citation such as 'verbs.md: words', 'winrm.md 8.1'")
+
+    def register(function: Function) -> Function:
+        name = f"{function.__module__.rpartition('.')[2]}.py::{function.__name__}"
+        REGISTERED[name] = About(name, verbs, cites, error)
+        return function
+
+    return register
+
+
+def about(function: Callable[..., Any]) -> About | None:
+    """What a test function is about, None where it is no case."""
+    return REGISTERED.get(f"{function.__module__.rpartition('.')[2]}.py::{function.__name__}")
+
+
+def is_light(one: About) -> bool:
+    """Whether it is the first answer, or the first error, of its verb in its module: what runs in every mode and culture of `powershell`."""
+    if len(one.verbs) > 1:
+        return False
+    module = one.name.partition("::")[0]
+    same = (other for name, other in REGISTERED.items() if name.startswith(f"{module}::"))
+    first = next(other for other in same if other.verbs == one.verbs and bool(other.error) == bool(one.error))
+    return first is one
+
+
+def variants(one: About) -> tuple[Variant, ...]:
+    """All the ways in which a case runs; those that differences.toml leaves out are not among them."""
+    others = [other for other in OTHERS if other.engine == "python" or is_light(one)]
+    return tuple(variant for variant in (*PLAIN, *others) if not difference(one.name, variant.engine).absent)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where an engine is not as Windows: `absent`, the case does not run there; else it runs and expects something else. No reason: no difference."""
+
+    reason: str = ""
+    absent: bool = False
+
+
+@cache
+def differences() -> Mapping[tuple[str, str], Difference]:
+    """What differences.toml says, by case and engine. Raises ValueError for an entry with another form."""
+    found = {}
+    for entry in tomllib.loads(DIFFERENCES.read_text(encoding="utf-8")).get("difference", []):
+        match entry:
+            case {
+                "case": str(name),
+                "engine": "python" | "powershell" as engine,
+                "reason": str(reason),
+                "runs": bool(runs),
+            }:
+                if len(entry) == 4 and reason.strip() and (name, engine) not in found:
+                    found[name, engine] = Difference(reason, absent=not runs)
+                    continue
+        raise ValueError(
+            f"{DIFFERENCES.name}: {entry} is not case, engine, reason and runs, each case once for an engine"
+        )
+    return found
+
+
+def difference(name: str, engine: str) -> Difference:
+    """The difference of an engine in a case."""
+    return differences().get((name, engine), Difference())
+
+
+@cache
+def documented_verbs() -> tuple[str, ...]:
+    """The verbs that docs/verbs.md states."""
+    text = CONTRACT.read_text(encoding="utf-8")
+    return tuple(re.findall(r"^(?:### |- \*\*)([A-Z][a-z]+-[A-Za-z]+)", text, re.MULTILINE))
+
+
+@cache
+def table_of_verbs() -> tuple[str, ...]:
+    """The verbs that powershell/runtime.ps1 runs."""
+    text = (ROOT / "powershell" / "runtime.ps1").read_text(encoding="ascii")
+    found = re.search(r"^\$script:Verbs = '([^']*)'", text, re.MULTILINE)
+    return tuple(found[1].split()) if found else ()
+
+
+def problem_of_citation(cites: str) -> str:
+    """Why a citation leads nowhere; "" where it leads somewhere, or the facts are not here."""
+    file, _, words = cites.partition(": ")
+    if file == "verbs.md":
+        known = " ".join(CONTRACT.read_text(encoding="utf-8").split())
+        return "" if " ".join(words.split()) in known else f"docs/verbs.md does not say {words!r}"
+    name, _, section = cites.partition(" ")
+    if not FACTS.is_dir():
+        return ""
+    if not (FACTS / name.rstrip(":")).is_file():
+        return f"shared/facts has no {name}"
+    text = (FACTS / name.rstrip(":")).read_text(encoding="utf-8")
+    if words:
+        return "" if " ".join(words.split()) in " ".join(text.split()) else f"{file} does not say {words!r}"
+    # `6(c)` is section 6; `0.4` is the fourth point of section 0.
+    number = re.match(r"\d+(?:\.\d+)?", section)
+    if number is None:
+        return f"{section!r} is no number of a section"
+    top, _, point = number[0].partition(".")
+    part = re.search(rf"^## {top}\..*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    inside = part is not None and (
+        not point or re.search(rf"^(?:### {top}\.{point} |{point}\. )", part[0], re.MULTILINE)
+    )
+    return "" if inside else f"{name} has no section {section}"

@@ -1,0 +1,164 @@
+"""
+One contract, every engine: which tests run where, the labs they run in, and how many ran.
+
+Cases are functions with `@case` (cases.py) that ask for hosts by name. Each has a folder of its own and gives what it makes a name of its own, so
+that nothing is ever reset. `pytest tests/contract --server HOST` runs them against a real server, whose host data is in the environment
+(WINRM_USER, WINRM_PASSWORD, WINRM_PORT, WINRM_SCHEME, WINRM_TRANSPORT, WINRM_CA, WINRM_VERIFY); what cases make stays there, below C:\\contract.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from connectors.session import Session
+from connectors.settings import settings_of
+from lab import samba, template
+from lab.engine import Engine, Machine
+from lab.folder import Folder
+from lab.lab import Lab
+from lab.powershell_engine import PowershellEngine
+from lab.python_engine import PythonEngine
+from tests.contract.cases import Variant, about, difference, variants
+from tests.contract.host import Host
+
+RUN: Final = uuid.uuid4().hex[:8]
+HOSTS: Final = ("dc01", "mfa01", "mim01")
+SERVER: Final = Variant("server")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each case in all its variants, and for each of its verbs."""
+    one = about(metafunc.function)
+    if one is None:
+        if set(HOSTS) & set(metafunc.fixturenames):
+            raise pytest.UsageError(
+                f"{metafunc.function.__name__} asks for a host but is no @case: what does it rest on?"
+            )
+        return
+    if "verb" in metafunc.fixturenames:
+        metafunc.parametrize("verb", one.verbs)
+    server = metafunc.config.getoption("--server")
+    every = (SERVER,) if server else variants(one)
+    metafunc.parametrize("variant", [pytest.param(each, id=each.name, marks=_marks(each)) for each in every])
+
+
+def _marks(variant: Variant) -> list[pytest.MarkDecorator]:
+    if variant.engine != "powershell":
+        return []
+    why = _absent()
+    skipped = [pytest.mark.skipif(True, reason=why)] if why else []
+    # One worker of xdist has one lab: its machines take seconds to come up.
+    return [pytest.mark.powershell, pytest.mark.xdist_group(f"contract {variant.culture}"), *skipped]
+
+
+def _absent() -> str | None:
+    """Why the real engines cannot run here."""
+    if why := template.absent():
+        return why
+    if samba.find_samba() is None or samba.find_pwsh() is None or os.geteuid() != 0:
+        return "no real directory was asked: Samba's AD DC or PowerShell for Linux is not there, or not root. Run `make engines` as root"
+    return None
+
+
+class Places:
+    """The labs and the sessions of this run, each started when it is first asked for."""
+
+    def __init__(self, root: Path, server: str | None) -> None:
+        self._root, self._server = root, server
+        self._ends = ExitStack()
+        self._labs: dict[tuple[str, str], Lab] = {}
+        self._sessions: dict[tuple[str, str, bool], Session] = {}
+
+    def close(self) -> None:
+        """End everything, sessions first."""
+        self._ends.close()
+
+    def machine(self, variant: Variant, host: str) -> Machine | None:
+        """The machine behind a host; None behind a real server."""
+        return None if variant.engine == "server" else self._lab(variant).machine(host)
+
+    def session(self, variant: Variant, host: str, *, read_only: bool) -> Session:
+        """The session of a variant with a host."""
+        key = (variant.name, host, read_only)
+        if key not in self._sessions:
+            data = self._server_data() if variant.engine == "server" else dict(self._lab(variant).connection(host))
+            data |= {"winrm_mode": variant.mode, "winrm_read_only": read_only}
+            session = self._sessions[key] = Session(settings_of(host, data))
+            self._ends.callback(session.close)
+        return self._sessions[key]
+
+    def _lab(self, variant: Variant) -> Lab:
+        key = (variant.engine, variant.culture)
+        if key not in self._labs:
+            root = self._root / "-".join(key)
+            state = Folder(root).state(variant.engine)
+            engine: Engine = (
+                PythonEngine(state, culture=variant.culture)
+                if variant.engine == "python"
+                else PowershellEngine(state, culture=None if variant.culture == "en-US" else variant.culture)
+            )
+            self._labs[key] = self._ends.enter_context(Lab(root, engine))
+        return self._labs[key]
+
+    def _server_data(self) -> dict[str, Any]:
+        """Host data of a real server from the environment; the password is read by the settings themselves."""
+        data: dict[str, Any] = {"winrm_hostname": self._server}
+        for key in ("user", "scheme", "transport", "ca", "port", "verify"):
+            text = os.environ.get(f"WINRM_{key.upper()}")
+            if text is not None:
+                data[f"winrm_{key}"] = (
+                    int(text) if key == "port" else text.lower() == "true" if key == "verify" else text
+                )
+        return data
+
+
+@pytest.fixture(scope="session")
+def places(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
+    """The labs of this run."""
+    made = Places(tmp_path_factory.mktemp("contract"), request.config.getoption("--server"))
+    yield made
+    made.close()
+
+
+def _host(name: str, request: pytest.FixtureRequest, places: Places, variant: Variant) -> Host:
+    one = about(request.function)
+    assert one is not None
+    own = re.sub(r"\W+", "-", f"{request.node.originalname} {variant.mode}")[5:85].strip("-")
+    root = rf"C:\contract\{RUN}" if variant.engine == "server" else r"C:\contract"
+    if "verb" in request.fixturenames:
+        own += f"-{request.getfixturevalue('verb')}"
+    return Host(
+        name,
+        variant,
+        lambda read_only: places.session(variant, name, read_only=read_only),
+        places.machine(variant, name),
+        own=own,
+        root=root,
+        differs=difference(one.name, variant.engine).reason,
+    )
+
+
+@pytest.fixture
+def dc01(request: pytest.FixtureRequest, places: Places, variant: Variant) -> Host:
+    """The domain controller."""
+    return _host("dc01", request, places, variant)
+
+
+@pytest.fixture
+def mfa01(request: pytest.FixtureRequest, places: Places, variant: Variant) -> Host:
+    """The machine with IIS."""
+    return _host("mfa01", request, places, variant)
+
+
+@pytest.fixture
+def mim01(request: pytest.FixtureRequest, places: Places, variant: Variant) -> Host:
+    """A member server without IIS."""
+    return _host("mim01", request, places, variant)
