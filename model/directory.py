@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, TypeAlias
 
 Scope: TypeAlias = Literal["global", "universal", "domain-local"]
 Category: TypeAlias = Literal["security", "distribution"]
@@ -67,6 +67,10 @@ class Group:
     holder: Principal | None
     server: str
 
+    def to_json(self) -> dict[str, Any]:
+        """For `pyinfra ... fact`."""
+        return asdict(self)
+
 
 @dataclass(frozen=True)
 class Membership:
@@ -81,3 +85,7 @@ class Membership:
     how: How
     problem: str
     server: str
+
+    def to_json(self) -> dict[str, Any]:
+        """For `pyinfra ... fact`."""
+        return asdict(self)
