@@ -57,7 +57,7 @@ function New-IisRefusal {
     }
     $code = ConvertTo-Unsigned -HResult $root.HResult
     if ($root -is [System.ComponentModel.Win32Exception]) { $code = 2147942400 + $root.NativeErrorCode }
-    $load = $root -is [System.IO.FileLoadException]
+    $load = $root -is [System.IO.FileLoadException] -or $code -eq 2147942432
     $missing = $root -is [System.IO.FileNotFoundException] -or $root -is [System.IO.DirectoryNotFoundException]
     $com = $root -is [System.Runtime.InteropServices.COMException]
     $value = $com -or $root -is [System.InvalidCastException] -or $root -is [System.ArgumentException] -or $root -is [System.FormatException] -or $root -is [System.OverflowException]
@@ -126,18 +126,6 @@ function Get-IisFile {
     @{ path = "$folder\applicationHost.config"; shared = $shared }
 }
 
-function Get-IisHash {
-    <#
-    .SYNOPSIS
-        Gives the SHA-256 of a file in lower-case hex.
-    #>
-    param([string] $Path)
-    $stream = New-Object -TypeName System.IO.FileStream -ArgumentList $Path, 'Open', 'Read', 'ReadWrite, Delete'
-    $sha = [System.Security.Cryptography.SHA256]::Create()
-    try { [System.BitConverter]::ToString($sha.ComputeHash($stream)).Replace('-', '').ToLowerInvariant() }
-    finally { $sha.Dispose(); $stream.Dispose() }
-}
-
 function Get-IisSection {
     <#
     .SYNOPSIS
@@ -197,7 +185,7 @@ function ConvertTo-IisValue {
         # uint, too, is taken as Int64 and read back so.
         { $_ -eq 'uint' -or $_ -eq 'int64' } { if ($Value -is [int] -or $Value -is [long]) { return [long]$Value } }
         'timeSpan' {
-            if ($Value -is [string] -and $Value -match '^(?:([0-9]{1,7})\.)?([0-9]{1,7}):([0-5][0-9]):([0-5][0-9])$') {
+            if ($Value -is [string] -and $Value -match '^(?:([0-9]{1,7})\.)?([0-9]{1,7}):([0-5][0-9]):([0-5][0-9])\z') {
                 $days = if ($Matches.ContainsKey(1)) { [int]$Matches[1] } else { 0 }
                 return New-Object -TypeName System.TimeSpan -ArgumentList $days, ([int]$Matches[2]), ([int]$Matches[3]), ([int]$Matches[4])
             }
@@ -226,14 +214,14 @@ function Get-IisNode {
         try {
             $value = $Element.GetAttributeValue($schema.Name)
             if ($schema.IsEncrypted) { $node['s'][$schema.Name] = [ordered]@{ secret = $true; set = -not [string]::IsNullOrEmpty($value) }; continue }
+            $isDefault = $attribute.get_IsInheritedFromDefaultValue()
             $node['a'][$schema.Name] = ConvertFrom-IisValue -Schema $schema -Value $value
-            if ($attribute.get_IsInheritedFromDefaultValue()) { $null = $defaults.Add($schema.Name) }
+            if ($isDefault) { $null = $defaults.Add($schema.Name) }
         }
         catch {
             # A key that cannot decrypt it still says that something is there.
             if ($schema.IsEncrypted) { $node['s'][$schema.Name] = [ordered]@{ secret = $true; set = $true }; continue }
             # Run-time values throw for what does not run.
-            $node['a'].Remove($schema.Name)
             $node['e'][$schema.Name] = ConvertTo-Unsigned -HResult $_.Exception.GetBaseException().HResult
         }
     }
@@ -427,6 +415,20 @@ function Find-IisRuntime {
     foreach ($one in $section.GetCollection()) { if ([string]::Equals($one.GetAttributeValue('name'), $Name, [System.StringComparison]::OrdinalIgnoreCase)) { return $one } }
 }
 
+function Find-IisBinding {
+    <#
+    .SYNOPSIS
+        Finds the binding of a site, each part in any case; throws where it is not there.
+    #>
+    param([object] $Manager, [string] $Site, [string] $Protocol, [string] $Information)
+    try {
+        $element = Find-IisRuntime -Manager $Manager -Kind 'site' -Name $Site
+        if ($null -ne $element) { foreach ($one in $element.GetCollection('bindings')) { if (Test-IisKey -Element $one -Key @{ protocol = $Protocol; bindingInformation = $Information }) { return $one } } }
+    }
+    catch { throw New-IisRefusal -Thrown $_.Exception -Phase 'section' -Where "$Site $Protocol $Information" }
+    throw New-Refusal -Kind 'missing' -Where "$Site $Protocol $Information" -Why 'there is no such binding'
+}
+
 function Get-IisRuntimeState {
     <#
     .SYNOPSIS
@@ -479,7 +481,7 @@ function Get-IisConfig {
     try {
         $file = Get-IisFile -Manager $managers.stored
         # Before anything is loaded: a change in between makes the hash too old, never too new.
-        $hash = Get-IisHash -Path $file.path
+        try { $hash = Get-ContentHash -Path $file.path -Named $file.path -Share 'ReadWrite, Delete' } catch { throw New-IisRefusal -Thrown $_.Exception -Phase 'section' -Where $file.path }
         $modules = New-Object -TypeName System.Collections.ArrayList
         try { foreach ($one in (Get-IisSection -Manager $managers.stored -Section 'system.webServer/globalModules' -Location '').GetCollection()) { $null = $modules.Add($one.GetAttributeValue('name')) } }
         catch { throw New-IisRefusal -Thrown $_.Exception -Phase 'section' -Where 'system.webServer/globalModules@' }
@@ -490,8 +492,9 @@ function Get-IisConfig {
                 $phase = 'walk'
                 if ($read.Contains('filter')) { $filter = $read['filter'] }
                 $tree = Get-IisNode -Element $section -Filter $filter
-                $deepest = foreach ($name in 'deepestPathSet', 'deepestFileNameSet', 'deepestFileLineNumberSet') { [string]$section.GetMetadata($name) }
-                $line = [int]$deepest[2]
+                $deepest = foreach ($name in 'deepestPathSet', 'deepestFileNameSet', 'deepestFileLineNumberSet') { try { [string]$section.GetMetadata($name) } catch { '' } }
+                $line = 0
+                $null = [int]::TryParse($deepest[2], [ref]$line)
                 [ordered]@{
                     id = $read['id']; ok = $true; tree = $tree
                     section = [ordered]@{
@@ -531,7 +534,7 @@ function Edit-IisConfig {
         try { foreach ($one in (Get-IisSection -Manager $manager -Section 'system.applicationHost/sites' -Location '').GetCollection()) { break } }
         catch { throw New-IisRefusal -Thrown $_.Exception -Phase 'section' -Where $file.path }
         # After the loading: what was loaded is this, or the commit finds that the file has changed since.
-        $before = Get-IisHash -Path $file.path
+        $before = Get-ContentHash -Path $file.path -Named $file.path -Share 'ReadWrite, Delete'
         if ($before -ne $Guard) { throw New-Refusal -Kind 'conflict' -Where $file.path -Why "the file is $before, expected $Guard" }
         if ($file.shared) { throw New-Refusal -Kind 'denied' -Where $file.path -Why 'the configuration is shared by a farm: it is not edited from one of its servers' }
         $number = 0
@@ -542,7 +545,7 @@ function Edit-IisConfig {
         }
         try { if ($number -gt 0) { $manager.CommitChanges() } }
         catch { throw New-IisRefusal -Thrown $_.Exception -Phase 'commit' -Where $file.path }
-        $after = Get-IisHash -Path $file.path
+        $after = Get-ContentHash -Path $file.path -Named $file.path -Share 'ReadWrite, Delete'
         [ordered]@{ sha256 = $after; changed = $after -ne $before }
     }
     finally { $manager.Dispose() }
@@ -686,44 +689,34 @@ function Set-SslBinding {
         # Thumbprint of the record as the caller read it, or 'absent'.
         [Parameter(Mandatory = $true)] [string] $Expected
     )
-    if ($Thumbprint -notmatch '^[0-9A-Fa-f]{40}$') { throw New-Refusal -Kind 'invalid' -Where 'thumbprint' -Why 'is not 40 hex digits' }
-    $binding = "$Site $Protocol $Information"
-    $key = @{ protocol = $Protocol; bindingInformation = $Information }
-    $kind, $endpoint = '', ''
-    for ($round = 1; $round -le 2; $round++) {
-        $manager = New-IisManager
-        try {
-            $found = $null
-            try {
-                $element = Find-IisRuntime -Manager $manager -Kind 'site' -Name $Site
-                if ($null -ne $element) { foreach ($one in $element.GetChildElement('bindings').GetCollection()) { if (Test-IisKey -Element $one -Key $key) { $found = $one } } }
-            }
-            catch { throw New-IisRefusal -Thrown $_.Exception -Phase 'section' -Where $binding }
-            if ($null -eq $found) { throw New-Refusal -Kind 'missing' -Where $binding -Why 'there is no such binding' }
-            if ($round -eq 2) {
-                $now = [string]$found.GetAttributeValue('certificateHash')
-                if ($now -ne $Thumbprint) { throw New-Refusal -Kind 'unknown' -Where $endpoint -Why "set, then read back as $now" }
-                return @{ thumbprint = $now.ToUpperInvariant() }
-            }
-            $flags = [long]$found.GetAttributeValue('sslFlags')
-            if ($Protocol -ne 'https' -or ($flags -band 2) -ne 0) { throw New-Refusal -Kind 'invalid' -Where $binding -Why 'a binding of this kind has no certificate of its own' }
-            # From the right: an IPv6 address holds colons.
-            if ($Information -notmatch '^(.*):([^:]*):([^:]*)$') { throw New-Refusal -Kind 'invalid' -Where $binding -Why 'the binding is not address:port:host' }
-            $address, $port, $name = $Matches[1], $Matches[2], $Matches[3]
-            if (($flags -band 1) -ne 0) { $kind, $endpoint = 'sni', "${name}:$port" }
-            else { $kind, $endpoint = 'ip', "$(if ($address -eq '' -or $address -eq '*') { '0.0.0.0' } else { $address }):$port" }
-            $record = $null
-            foreach ($one in (Get-SslBinding).records) { if ($one['kind'] -eq $kind -and $one['endpoint'] -eq $endpoint) { $record = $one } }
-            $now = if ($null -eq $record) { 'absent' } else { $record['thumbprint'] }
-            if ($now -ne $Expected) { throw New-Refusal -Kind 'conflict' -Where $endpoint -Why "the record's certificate is $now, expected $Expected" }
-            if ($null -ne $record -and $record['app_id'] -ne '{4dc3e181-e14b-4a21-b022-59fc669b0914}') { throw New-Refusal -Kind 'denied' -Where $endpoint -Why "the record belongs to another application, $($record['app_id'])" }
-            try { $known = (Get-Certificate -Thumbprint $Thumbprint -Store $Store).found } catch { $known = $false }
-            if (-not $known) { throw New-Refusal -Kind 'invalid' -Where $endpoint -Why "certificate $Thumbprint is not in the store $Store" -HResult 2147943712 }
-            $method = 'AddSslCertificate'
-            if ($null -ne $record) { foreach ($one in $found.get_Methods()) { if ($one.Name -eq 'RebindSslCertificate') { $method = $one.Name } } }
-            try { Invoke-IisMethod -Element $found -Method $method -Inputs @{ certificateHash = $Thumbprint.ToUpperInvariant(); certificateStoreName = $Store } }
-            catch { throw New-IisRefusal -Thrown $_.Exception -Phase 'ssl' -Where $endpoint }
+    if ($Thumbprint -notmatch '^[0-9A-Fa-f]{40}\z') { throw New-Refusal -Kind 'invalid' -Where 'thumbprint' -Why 'is not 40 hex digits' }
+    $binding = @{ Site = $Site; Protocol = $Protocol; Information = $Information }
+    $manager = New-IisManager
+    try {
+        $found = Find-IisBinding -Manager $manager @binding
+        $flags = [long]$found.GetAttributeValue('sslFlags')
+        # From the right: an IPv6 address holds colons.
+        if ($Protocol -ne 'https' -or ($flags -band 2) -ne 0 -or $Information -notmatch '^(.*):([^:]*):([^:]*)\z') {
+            throw New-Refusal -Kind 'invalid' -Where "$Site $Protocol $Information" -Why 'a binding of this kind has no certificate of its own'
         }
-        finally { $manager.Dispose() }
+        $address, $port, $name = $Matches[1], $Matches[2], $Matches[3]
+        $kind, $endpoint = if (($flags -band 1) -ne 0) { 'sni', "${name}:$port" } else { 'ip', "$(if ($address -eq '' -or $address -eq '*') { '0.0.0.0' } else { $address }):$port" }
+        $record = $null
+        foreach ($one in (Get-SslBinding).records) { if ($one['kind'] -eq $kind -and $one['endpoint'] -eq $endpoint) { $record = $one } }
+        $now = if ($null -eq $record) { 'absent' } else { $record['thumbprint'] }
+        if ($now -ne $Expected) { throw New-Refusal -Kind 'conflict' -Where $endpoint -Why "the record's certificate is $now, expected $Expected" }
+        if ($null -ne $record -and $record['app_id'] -ne '{4dc3e181-e14b-4a21-b022-59fc669b0914}') { throw New-Refusal -Kind 'denied' -Where $endpoint -Why "the record belongs to another application, $($record['app_id'])" }
+        try { $known = (Get-Certificate -Thumbprint $Thumbprint -Store $Store).found } catch { $known = $false }
+        if (-not $known) { throw New-Refusal -Kind 'invalid' -Where $endpoint -Why "certificate $Thumbprint is not in the store $Store" -HResult 2147943712 }
+        $method = 'AddSslCertificate'
+        if ($null -ne $record) { foreach ($one in $found.get_Methods()) { if ($one.Name -eq 'RebindSslCertificate') { $method = $one.Name } } }
+        try { Invoke-IisMethod -Element $found -Method $method -Inputs @{ certificateHash = $Thumbprint.ToUpperInvariant(); certificateStoreName = $Store } }
+        catch { throw New-IisRefusal -Thrown $_.Exception -Phase 'ssl' -Where $endpoint }
     }
+    finally { $manager.Dispose() }
+    $manager = New-IisManager
+    try { $now = [string](Find-IisBinding -Manager $manager @binding).GetAttributeValue('certificateHash') }
+    finally { $manager.Dispose() }
+    if ($now -ne $Thumbprint) { throw New-Refusal -Kind 'unknown' -Where $endpoint -Why "set, then read back as $now" }
+    @{ thumbprint = $now.ToUpperInvariant() }
 }
