@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from typing_extensions import override
 
@@ -38,9 +38,6 @@ from model.iis import (
     SslRecord,
     location_of,
 )
-
-AT_SERVER: Final = "server "  # before the id of a read at the server level
-
 
 # -- sites --
 
@@ -260,26 +257,21 @@ class IisAuthentication(HostFact[Authentication]):
     """
 
     @override
-    def command(self, site: str, path: str = "/") -> HostCall:
+    def command(self, site: str, path: str = "/") -> Dialogue:
         self.site, self.path = site, path
-        location = location_of(site, path)
-        reads: list[Mapping[str, Json]] = [stored("sites", SITES, name=site)]
-        for prefix, place in (("", location), (AT_SERVER, "")):
-            for scheme, section in SECTIONS.items():
-                reads += [
-                    {"id": f"{prefix}{scheme} {view}", "section": section, "location": place, "view": view}
-                    for view in ("stored", "effective")
-                ]
-            reads.append({"id": f"{prefix}modules", "section": MODULES, "location": place, "view": "effective"})
-        return config_call(*reads)
+        return Dialogue(
+            f"read IIS authentication of {site}/{path.strip('/')}", lambda: authentication_steps(site, path)
+        )
 
     @override
     def parse(self, answer: Answer) -> Authentication:
-        config = ConfigAnswer.model_validate(answer.result)
+        first = ConfigAnswer.model_validate(answer.result["sites"])
+        config = ConfigAnswer.model_validate(answer.result["config"])
+        if first.sha256 != config.sha256:
+            raise ValueError(f"{config.file} changed between two reads, run again")
         reads = config.by_id()
-        site = _named(_sites(config), self.site)
-        prefix = "" if site is not None else AT_SERVER
-        modules = reads[f"{prefix}modules"]
+        site = _named(_sites(first), self.site)
+        modules = reads["modules"]
         return Authentication(
             guard=config.sha256,
             shared=config.shared,
@@ -287,13 +279,37 @@ class IisAuthentication(HostFact[Authentication]):
             site=None if site is None else site.name,
             path=self.path,
             paths=_paths(site),
-            schemes={scheme: _scheme(scheme, reads, prefix) for scheme in SECTIONS},
-            providers_stored=_providers(reads[f"{prefix}windows stored"]),
-            providers=_providers(reads[f"{prefix}windows effective"]),
+            schemes={scheme: _scheme(scheme, reads) for scheme in SECTIONS},
+            providers_stored=_providers(reads["windows stored"]),
+            providers=_providers(reads["windows effective"]),
             global_modules=tuple(config.modules),
             modules=None if modules.tree is None else tuple(item.text("name") for item in modules.tree.items),
             modules_error=None if modules.tree is not None else modules.said(),
         )
+
+
+def authentication_steps(site: str, path: str) -> Generator[HostCall, Answer, Json]:
+    """The reads of authentication: the site as `IisSite` reads it, too, then all sections at once; without the site those that it would inherit."""
+    sites = yield config_call(stored("sites", SITES, name=site))
+    own = _named(_sites(ConfigAnswer.model_validate(sites.result)), site)
+    place = "" if own is None else location_of(own.name, path)
+    # Modules are set for an application as a whole: below one the section cannot be used.
+    application = "" if own is None else location_of(own.name, _application(own, path))
+    reads: list[Mapping[str, Json]] = [
+        {"id": f"{scheme} {view}", "section": section, "location": place, "view": view}
+        for scheme, section in SECTIONS.items()
+        for view in ("stored", "effective")
+    ]
+    reads.append({"id": "modules", "section": MODULES, "location": application, "view": "effective"})
+    config = yield config_call(*reads)
+    return {"sites": sites.result, "config": config.result}
+
+
+def _application(site: Site, path: str) -> str:
+    """The path of the application that a path below a site belongs to."""
+    wanted = f"/{path.strip('/')}/".casefold()
+    above = [app.path for app in site.applications if wanted.startswith(f"{app.path.rstrip('/')}/".casefold())]
+    return max(above, key=len, default="/")
 
 
 def _paths(site: Site | None) -> tuple[str, ...]:
@@ -308,8 +324,8 @@ def _paths(site: Site | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*found, *(application.path for application in site.applications)]))
 
 
-def _scheme(scheme: Scheme, reads: Mapping[str, SectionRead], prefix: str) -> SchemeRead:
-    own, counts = reads[f"{prefix}{scheme} stored"], reads[f"{prefix}{scheme} effective"]
+def _scheme(scheme: Scheme, reads: Mapping[str, SectionRead]) -> SchemeRead:
+    own, counts = reads[f"{scheme} stored"], reads[f"{scheme} effective"]
     failed = counts if counts.tree is None else own if own.tree is None else None
     return SchemeRead(
         stored=None if own.tree is None else own.tree.flag("enabled"),

@@ -23,6 +23,7 @@ StartMode: TypeAlias = Literal["OnDemand", "AlwaysRunning"]
 Identity: TypeAlias = Literal[
     "LocalSystem", "LocalService", "NetworkService", "SpecificUser", "ApplicationPoolIdentity"
 ]
+Stands: TypeAlias = Literal["file", "folder", "absent"]  # what Read-File finds at a path
 Edit: TypeAlias = Mapping[str, Any]  # one EDIT of Edit-IisConfig, JSON as docs/verbs.md states it
 
 SNI: Final = 1  # bits of a binding's sslFlags (learn.microsoft.com, iis/configuration .../binding)
@@ -284,12 +285,17 @@ class SslWrite:
 
 @dataclass(frozen=True)
 class SiteInputs:
-    """All that a site's plan looks at. `pool_found` and `folder` are None where not asked; `at` is the controller's UTC time."""
+    """
+    All that a site's plan looks at. `at` is the controller's UTC time; `pool_found`, `folder`, `above` are None where not asked.
+
+    `above` is the nearest path above an absent folder at which something stands, and what; its drive with `absent` where there is not even that.
+    """
 
     read: SiteRead
     at: datetime
     pool_found: bool | None = None
-    folder: Literal["file", "folder", "absent"] | None = None
+    folder: Stands | None = None
+    above: tuple[str, Stands] | None = None
     certificates: Mapping[tuple[str, str], Certificate] = field(default_factory=dict)
 
 

@@ -34,7 +34,7 @@ from model.iis import (
 from model.secret import Secret
 from operations.converge import ParentMissingError, announced, converge
 from plans.iis import plan_app_pool, plan_authentication
-from plans.iis_site import canonical_path, certificates_of, plan_site
+from plans.iis_site import canonical_path, certificates_of, paths_above, plan_site
 
 T = TypeVar("T")
 
@@ -321,25 +321,31 @@ def _site_inputs(
 
 
 def _surroundings(now: SiteInputs, wanted: WantedSite, certificates: Sequence[tuple[str, str]]) -> SiteInputs | Unread:
-    """Adds pool, folder and certificates."""
+    """Adds pool, folder and certificates; for a folder that is absent also where it would be made."""
     found: dict[tuple[str, str], Certificate] = {}
     for thumbprint, store in certificates:
         certificate = read(ServerCertificate, thumbprint=thumbprint, store=store)
         if isinstance(certificate, Unread):
             return UNREAD
         found[thumbprint, store.casefold()] = certificate
-    pool_found, folder = None, None
+    pool_found, folder, above = None, None, None
     if wanted.app_pool is not None:
         pool = read(IisAppPool, app_pool=wanted.app_pool)
         if isinstance(pool, Unread):
             return UNREAD
         pool_found = pool.app_pool is not None
     if wanted.path is not None:
-        state = read(FileState, path=canonical_path(wanted.path))
-        if isinstance(state, Unread):
-            return UNREAD
-        folder = state.kind
-    return replace(now, pool_found=pool_found, folder=folder, certificates=found)
+        for place in (canonical_path(wanted.path), *paths_above(wanted.path)):
+            stands = read(FileState, path=place)
+            if isinstance(stands, Unread):
+                return UNREAD
+            if folder is None:
+                folder = stands.kind
+            else:
+                above = place, stands.kind
+            if stands.kind != "absent":
+                break
+    return replace(now, pool_found=pool_found, folder=folder, above=above, certificates=found)
 
 
 def _differs(now: SiteInputs, wanted: WantedSite) -> bool:

@@ -1,7 +1,7 @@
 """
 IIS bindings as text and as values: parsing, formatting, which http.sys record answers for one. Thumbprints too.
 
-Pure. What must change about a site's bindings is in iis_site.py.
+Pure. What must change about a site's bindings is in iis_bindings.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sites of IIS, their bindings and certificates: plans/iis_site.py."""
+"""Sites of IIS, their bindings and certificates: plans/iis_site.py and plans/iis_bindings.py."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from model.iis import (
     WantedSite,
 )
 from plans.bindings import parsed
-from plans.iis_site import certificates_of, plan_site
+from plans.iis_site import certificates_of, paths_above, plan_site
 
 SITES: Final = "system.applicationHost/sites"
 AT: Final = datetime(2026, 11, 25, 8, tzinfo=UTC)
@@ -403,6 +403,14 @@ REFUSALS: Final = {
             "Use SNI (sni=True) for both, or name the same."
         ),
     ),
+    "two certificates for one endpoint, one of them in place": (
+        inputs(own(), records=(record(),)),
+        wanted(https(), https(host="a.b", thumbprint=OLD)),
+        (
+            "https *:9999:a.b and https *:9999: share one certificate (0.0.0.0:9999), two are named. "
+            "Use SNI (sni=True) for both, or name the same."
+        ),
+    ),
     "a binding twice": (inputs(), wanted(https(), https(address="")), "binding https *:9999: is named twice"),
     "a binding that the site has twice": (
         inputs(own(Binding("https", ":9999:"), HTTPS_9999)),
@@ -454,6 +462,16 @@ REFUSALS: Final = {
         wanted(),
         f"path {FOLDER} is a file, expected a folder or nothing. Remove the file or name another path.",
     ),
+    "a file above the folder": (
+        inputs(own(), folder="absent", above=(r"C:\inetpub", "file")),
+        wanted(),
+        f"path {FOLDER}: C:\\inetpub is a file, so no folder can be made below it. Name another path.",
+    ),
+    "a drive that is not there": (
+        inputs(own(), folder="absent", above=("C:\\", "absent")),
+        wanted(),
+        f"path {FOLDER}: there is no C:\\. Name a path on a drive that exists.",
+    ),
     "a name with an ampersand": (
         inputs(),
         wanted(site="a&b"),
@@ -487,6 +505,7 @@ PATHS: Final = [
     r"\\.\C:\x",
     r"\\?\C:\x",
     "C:\\x?",
+    "C:\\x:y",
 ]
 
 
@@ -494,6 +513,11 @@ PATHS: Final = [
 def test_a_path_that_is_not_a_full_one_is_refused(path: str) -> None:
     with pytest.raises(PlanError, match="expected a full path"):
         plan_site(inputs(), wanted(path=path))
+
+
+def test_the_paths_above_a_path_end_at_its_drive_or_share() -> None:
+    assert paths_above("c:/inetpub/x/") == (r"c:\inetpub", "c:\\")
+    assert paths_above(r"\\server\share\x\y") == (r"\\server\share\x", "\\\\server\\share\\")
 
 
 def test_a_wildcard_certificate_covers_one_label() -> None:
