@@ -162,13 +162,13 @@ class Server:
         for connection in connections:
             connection.cut(socket.SHUT_RD)
         for host in hosts:
-            host.shells.vanish()
+            _empty(host)
         for connection in connections:
             connection.cut(socket.SHUT_RDWR)
             if connection.thread is not None:
                 connection.thread.join(END_S)
         for host in hosts:
-            host.shells.vanish()  # one that was being opened meanwhile
+            _empty(host)  # of a shell that was being opened meanwhile
 
     def connections(self) -> int:
         """How many TCP connections are open."""
@@ -316,6 +316,15 @@ class Server:
         if trouble is not None:
             return action, None
         return action, HttpAnswer(HTTPStatus.OK, answer)
+
+
+def _empty(host: ServedHost) -> None:
+    """End all shells of a host, whatever happens to their lines in the journal."""
+    while len(host.shells):
+        try:
+            host.shells.vanish()
+        except Exception:
+            LOG.exception("%s: shells at the end", host.name)
 
 
 def _listen(port: int) -> socket.socket:

@@ -19,7 +19,7 @@ from typing import Final, Protocol
 from typing_extensions import override
 
 from lab import commandline
-from lab.journal import Journal, difference
+from lab.journal import Journal, StateChange, difference
 from lab.shells import Watcher
 
 FILE: Final = "commands.log"
@@ -87,7 +87,13 @@ class HostWatcher(Watcher):
     def closed(self, shell: str) -> None:
         with self._lock:
             self._open -= 1
-            after = self._machine.snapshot()
+            try:
+                after = self._machine.snapshot()
+            except Exception as error:
+                # Nobody may take it for "nothing changed".
+                failure = StateChange("snapshot", None, f"failed: {type(error).__name__}: {error}")
+                self._journal.append(self._host, shell, (failure,))
+                raise
             self._journal.append(self._host, shell, difference(self._before, after))
             self._before = after
             last = not self._open

@@ -57,13 +57,14 @@ class ScriptedProcess(Process):
 class ScriptedMachine:
     """
     Programs: `echo` gives stdin back, `loop` answers a line with `got N`, `say WORD...`, `fail WORD...` (stderr, 3), `flood N` (N bytes), `silent`,
-    `set NAME VALUE` and `unset NAME` change the state. Any other is not recognized.
+    `set NAME VALUE` and `unset NAME` change the state, `break` raises. Any other is not recognized. `broken`: snapshots raise.
     """
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.opened, self.closed = 0, 0
         self.state: dict[str, str] = {}
+        self.broken = False
         self.processes: list[ScriptedProcess] = []
 
     def open(self) -> None:
@@ -73,12 +74,16 @@ class ScriptedMachine:
         self.closed += 1
 
     def snapshot(self) -> Mapping[str, str]:
+        if self.broken:
+            raise RuntimeError("the disk is full")
         return dict(self.state)
 
     def start(self, argv: Sequence[str]) -> Process:
         process = ScriptedProcess(argv, {"echo": _echo, "loop": _loop}.get(argv[0]))
         self.processes.append(process)
         match list(argv):
+            case ["break"]:
+                raise RuntimeError("the disk is full")
             case ["echo" | "loop" | "silent"]:
                 pass
             case ["say", *words]:

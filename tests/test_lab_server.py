@@ -31,11 +31,11 @@ from winrm.protocol import Protocol
 
 from lab import wsman
 from lab.access import Scheme, count_requests
-from lab.journal import entries
+from lab.journal import StateChange, entries
 from lab.lab import Lab
 from lab.server import Trouble
 from lab.shells import Limits
-from tests.lab_machine import ScriptedEngine, no_seed
+from tests.lab_machine import ScriptedEngine, ScriptedMachine, no_seed
 from tests.waiting import wait_for
 
 CLIENTS = {
@@ -487,6 +487,35 @@ def test_a_shell_that_vanished_is_not_found(lab: Lab, client: Callable[..., Any]
     assert caught.value.wsman_fault_code == wsman.SHELL_NOT_FOUND
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_failure_of_the_lab_itself_is_a_fault_and_the_host_serves_on(
+    small: Callable[[Limits], Lab], client: Callable[..., Any], caplog: pytest.LogCaptureFixture, scheme: Scheme
+) -> None:
+    running = small(Limits())
+    p, machine = client(scheme, of=running), cast(ScriptedMachine, running.machine("mim01"))
+    shell = p.open_shell()
+
+    def code_of(action: Callable[[], object]) -> int | None:
+        with pytest.raises(WSManFaultError) as caught:
+            action()
+        return caught.value.wsman_fault_code
+
+    codes = [code_of(lambda: p.run_command(shell, "break"))]
+    machine.broken = True
+    codes += [code_of(lambda: p.close_shell(shell)), code_of(p.open_shell)]
+    machine.broken = False
+    p.close_shell(p.open_shell())
+    assert (codes, len(running.served("mim01").shells), caplog.text.count("RuntimeError: the disk is full")) == (
+        [1359, 1359, 1359],
+        0,
+        3,
+    )
+    failed = [entry for entry in entries(running.root) if entry.shell == shell]
+    assert [entry.changes for entry in failed] == [
+        (StateChange("snapshot", None, "failed: RuntimeError: the disk is full"),)
+    ]
+
+
 # -- counting, load, the end --
 
 
@@ -550,6 +579,23 @@ def test_a_stop_ends_connections_that_wait_for_output(tmp_path: Path, client: Ca
     assert (len(errors), machine.processes[-1].terminated, machine.closed) == (1, True, 1)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", running.address("mim01").https), 10)
+
+
+def test_a_stop_ends_every_shell_although_the_journal_fails(
+    small: Callable[[Limits], Lab], client: Callable[..., Any]
+) -> None:
+    running = small(Limits())
+    p, machine = client(of=running), cast(ScriptedMachine, running.machine("mim01"))
+    for _ in range(2):
+        loop(p)
+    machine.broken = True
+    running.stop()
+    assert (
+        len(running.served("mim01").shells),
+        [process.terminated for process in machine.processes],
+        machine.closed,
+    ) == (0, [True, True], 1)
+    assert [change.name for entry in entries(running.root) for change in entry.changes] == ["snapshot", "snapshot"]
 
 
 CREATE = f"""<s:Envelope xmlns:s="{wsman.SOAP}" xmlns:a="{wsman.ADDRESSING}" xmlns:w="{wsman.WSMAN}" xmlns:rsp="{wsman.SHELL}"><s:Header>\
