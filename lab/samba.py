@@ -294,15 +294,14 @@ class SambaMachine(Machine):
 
     @override
     def directory_add(self, dn: str, attributes: Mapping[str, Sequence[str]]) -> None:
-        values: dict[str, list[str] | list[bytes]] = {name: list(texts) for name, texts in attributes.items()}
-        for name, texts in attributes.items():
-            if name.lower() == "unicodepwd":
-                values[name] = [f'"{text}"'.encode("utf-16-le") for text in texts]
-        if "objectclass" not in {name.lower() for name in attributes}:
-            values["objectClass"] = ["group" if "grouptype" in {name.lower() for name in attributes} else "user"]
+        self.directory_add_many({dn: attributes})
+
+    def directory_add_many(self, entries: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+        """Add entries by their DN over one connection. Raises SambaError at the first that is refused."""
         with self._bound() as directory:
-            if not directory.add(dn, attributes=values):
-                raise SambaError(f"{dn} could not be added: {directory.result['message']}")
+            for dn, attributes in entries.items():
+                if not directory.add(dn, attributes=_attributes(attributes)):
+                    raise SambaError(f"{dn} could not be added: {directory.result['message']}")
 
     @override
     def directory_values(self, dn: str, attribute: str) -> tuple[bytes, ...]:
@@ -431,6 +430,18 @@ class SambaMachine(Machine):
             yield connection
         finally:
             connection.unbind()
+
+
+def _attributes(given: Mapping[str, Sequence[str]]) -> dict[str, list[str] | list[bytes]]:
+    """Attributes as they are sent: a password in its encoding, a class where none is given."""
+    values: dict[str, list[str] | list[bytes]] = {name: list(texts) for name, texts in given.items()}
+    names = {name.lower() for name in given}
+    for name, texts in given.items():
+        if name.lower() == "unicodepwd":
+            values[name] = [f'"{text}"'.encode("utf-16-le") for text in texts]
+    if "objectclass" not in names:
+        values["objectClass"] = ["group" if "grouptype" in names else "user"]
+    return values
 
 
 def main(argv: Sequence[str]) -> int:

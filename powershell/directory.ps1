@@ -68,7 +68,7 @@ function Edit-Directory {
     )
     # All of them are built before the first one is sent: a mistake in the last one must not come after a write.
     if ($Server -ceq '') { throw New-Refusal -Kind 'invalid' -Where 'server' -Why 'is empty; a write names the server that was read' }
-    Import-DirectoryLibrary
+    Add-Type -AssemblyName 'System.DirectoryServices.Protocols'
     $requests = New-Object -TypeName System.Collections.ArrayList
     foreach ($edit in $Edits) { [void] $requests.Add((ConvertTo-DirectoryRequest -Edit $edit)) }
     $connection = Open-Directory -Server $Server -Port $Port -Tls $Tls -Credential $Credential -TimeoutS $TimeoutS
@@ -90,14 +90,6 @@ function Edit-Directory {
     finally { $connection.Dispose() }
 }
 
-function Import-DirectoryLibrary {
-    <#
-    .SYNOPSIS
-        Loads the LDAP client of .NET.
-    #>
-    Add-Type -AssemblyName 'System.DirectoryServices.Protocols'
-}
-
 function Open-Directory {
     <#
     .SYNOPSIS
@@ -110,7 +102,7 @@ function Open-Directory {
         throw New-Refusal -Kind 'invalid' -Where 'tls' -Why 'only TLS with a credential is possible where this is not Windows'
     }
     if ($TimeoutS -lt 1) { throw New-Refusal -Kind 'invalid' -Where 'timeout_s' -Why "is $TimeoutS, expected 1 or more" }
-    Import-DirectoryLibrary
+    Add-Type -AssemblyName 'System.DirectoryServices.Protocols'
     $identifier = New-Object -TypeName System.DirectoryServices.Protocols.LdapDirectoryIdentifier -ArgumentList $Server, $Port
     $connection = New-Object -TypeName System.DirectoryServices.Protocols.LdapConnection -ArgumentList $identifier
     try {
@@ -144,11 +136,10 @@ function Open-Directory {
     }
     catch {
         $connection.Dispose()
-        if ($null -eq (Select-DirectoryException -ErrorRecord $_)) { throw }
         $who = if ($null -eq $Credential) { 'the logon' } else { [string] $Credential['user'] }
-        $shown = if ($Server -eq '') { "the default domain controller, port $Port" } else { "$Server, port $Port" }
-        $failure = ConvertTo-DirectoryFailure -ErrorRecord $_ -Verb '' -Where $shown -Doing "bind as $who"
-        throw New-Refusal -Kind $failure['kind'] -Where $shown -Why $failure['why'] -Ldap $failure['ldap'] -Win32 $failure['win32']
+        $where = '{0}, port {1}' -f $(if ($Server -ceq '') { 'the default domain controller' } else { $Server }), $Port
+        $failure = ConvertTo-DirectoryFailure -Met (Get-DirectoryException -ErrorRecord $_) -Where $where -Doing "bind as $who"
+        throw New-Refusal -Kind $failure['kind'] -Where $where -Why $failure['why'] -Ldap $failure['ldap'] -Win32 $failure['win32']
     }
     $connection
 }
@@ -163,12 +154,15 @@ function Resolve-DirectoryServer {
     $request = [System.DirectoryServices.Protocols.SearchRequest]::new('', '(objectClass=*)', $scope, [string[]] 'dnsHostName')
     try { $response = $Connection.SendRequest($request) }
     catch {
-        if ($null -eq (Select-DirectoryException -ErrorRecord $_)) { throw }
-        $failure = ConvertTo-DirectoryFailure -ErrorRecord $_ -Verb '' -Where $Server -Doing 'read the root'
+        $failure = ConvertTo-DirectoryFailure -Met (Get-DirectoryException -ErrorRecord $_) -Where $Server -Doing 'read the root'
         throw New-Refusal -Kind $failure['kind'] -Where $Server -Why $failure['why'] -Ldap $failure['ldap'] -Win32 $failure['win32']
     }
-    if ($response.Entries.Count -eq 0 -or -not $response.Entries[0].Attributes.Contains('dnsHostName')) { return $Server }
-    [System.Text.Encoding]::UTF8.GetString([byte[]] $response.Entries[0].Attributes['dnsHostName'].GetValues([byte[]])[0])
+    foreach ($entry in $response.Entries) {
+        foreach ($name in $entry.Attributes.AttributeNames) {
+            return [System.Text.Encoding]::UTF8.GetString([byte[]] $entry.Attributes[$name].GetValues([byte[]])[0])
+        }
+    }
+    $Server
 }
 
 function Invoke-DirectorySearch {
@@ -201,7 +195,7 @@ function Invoke-DirectorySearch {
             # 10 is no exception in this class, yet nothing was searched.
             if ([int] $response.ResultCode -ne 0) {
                 $answer['ok'] = $false
-                $answer['error'] = New-DirectoryFailure -Verb 'Search-Directory' -Where $base -Doing 'search' -Ldap ([int] $response.ResultCode) -Text $response.ErrorMessage
+                $answer['error'] = ConvertTo-DirectoryFailure -Met $response -Verb 'Search-Directory' -Where $base -Doing 'search'
             }
             $cookie = [byte[]] @()
             foreach ($control in $response.Controls) {
@@ -211,8 +205,7 @@ function Invoke-DirectorySearch {
         } while ($cookie.Length -gt 0 -and ($limit -eq 0 -or $found.Count -le $limit))
     }
     catch {
-        if ($null -eq (Select-DirectoryException -ErrorRecord $_)) { throw }
-        $failure = ConvertTo-DirectoryFailure -ErrorRecord $_ -Verb 'Search-Directory' -Where $base -Doing 'search'
+        $failure = ConvertTo-DirectoryFailure -Met (Get-DirectoryException -ErrorRecord $_) -Verb 'Search-Directory' -Where $base -Doing 'search'
         # An entry that is not there is an answer to a search.
         if ($failure['ldap'] -ne 32) { $answer['ok'] = $false; $answer['error'] = $failure }
         $found.Clear()
@@ -234,7 +227,7 @@ function New-DirectorySearchRequest {
     param([System.Collections.IDictionary] $Search, [System.Collections.IDictionary] $Ranges)
     $scopes = @{ base = 'Base'; one = 'OneLevel'; sub = 'Subtree' }
     $scope = [string] $Search['scope']
-    if (-not $scopes.ContainsKey($scope)) { throw New-Refusal -Kind 'invalid' -Where 'scope' -Why "is '$scope', expected base, one or sub" }
+    if (@('base', 'one', 'sub') -cnotcontains $scope) { throw New-Refusal -Kind 'invalid' -Where 'scope' -Why "is '$scope', expected base, one or sub" }
     $filter = if ([string] $Search['filter'] -eq '') { '(objectClass=*)' } else { [string] $Search['filter'] }
     $names = New-Object -TypeName System.Collections.ArrayList
     foreach ($name in $Search['attributes']) { if (-not $Ranges.Contains($name)) { [void] $names.Add([string] $name) } }
@@ -321,7 +314,10 @@ function ConvertTo-DirectoryRequest {
         }
         $attribute.Name = [string] $change['attribute']
         foreach ($value in $change['values']) {
-            if ($value -is [System.Collections.IDictionary]) { [void] $attribute.Add([System.Convert]::FromBase64String($value['base64'])) }
+            if ($value -is [System.Collections.IDictionary]) {
+                try { [void] $attribute.Add([System.Convert]::FromBase64String([string] $value['base64'])) }
+                catch [System.FormatException] { throw New-Refusal -Kind 'invalid' -Where $target -Why 'a value is not base64' }
+            }
             else { [void] $attribute.Add([string] $value) }
         }
         [void] $collection.Add($attribute)
@@ -347,50 +343,41 @@ function Send-DirectoryEdit {
         }
         $response = $Connection.SendRequest($Request)
         if ([int] $response.ResultCode -ne 0) {
-            return New-DirectoryFailure -Verb 'Edit-Directory' -Where $target -Doing $Edit['op'] -Ldap ([int] $response.ResultCode) -Text $response.ErrorMessage
+            return ConvertTo-DirectoryFailure -Met $response -Verb 'Edit-Directory' -Where $target -Doing $Edit['op']
         }
     }
-    catch {
-        if ($null -eq (Select-DirectoryException -ErrorRecord $_)) { throw }
-        ConvertTo-DirectoryFailure -ErrorRecord $_ -Verb 'Edit-Directory' -Where $target -Doing $Edit['op']
-    }
+    catch { ConvertTo-DirectoryFailure -Met (Get-DirectoryException -ErrorRecord $_) -Verb 'Edit-Directory' -Where $target -Doing $Edit['op'] }
 }
 
-function Select-DirectoryException {
+function Get-DirectoryException {
     <#
     .SYNOPSIS
-        Gives the LDAP exception inside an error, or nothing where the error is of another kind.
+        Gives the LDAP exception inside an error; throws the error on where it is of another kind.
     #>
     param([System.Management.Automation.ErrorRecord] $ErrorRecord)
     $exception = $ErrorRecord.Exception
     while ($null -ne $exception -and $exception -isnot [System.DirectoryServices.Protocols.DirectoryException]) { $exception = $exception.InnerException }
+    if ($null -eq $exception) { throw $ErrorRecord }
     $exception
 }
 
 function ConvertTo-DirectoryFailure {
     <#
     .SYNOPSIS
-        Gives an LDAP exception as data.
+        Makes the error of an LDAP exception or response; the number that begins the server's text says which rule of Windows it was.
     #>
-    param([System.Management.Automation.ErrorRecord] $ErrorRecord, [string] $Verb, [string] $Where, [string] $Doing)
-    $exception = Select-DirectoryException -ErrorRecord $ErrorRecord
-    if ($exception -is [System.DirectoryServices.Protocols.LdapException]) {
-        return New-DirectoryFailure -Verb $Verb -Where $Where -Doing $Doing -Ldap $exception.ErrorCode -Text $exception.ServerErrorMessage
-    }
+    param([object] $Met, [string] $Verb, [string] $Where, [string] $Doing)
+    $ldap, $text = -1, ''
     # A bind that the server refuses with a result code (8, 53 ...) comes without a response: there is no number to tell.
-    if ($exception -isnot [System.DirectoryServices.Protocols.DirectoryOperationException] -or $null -eq $exception.Response) {
-        return New-DirectoryFailure -Verb $Verb -Where $Where -Doing $Doing -Ldap -1 -Text ''
+    $response = if ($Met -is [System.DirectoryServices.Protocols.DirectoryOperationException]) { $Met.Response } else { $Met }
+    if ($response -is [System.DirectoryServices.Protocols.DirectoryResponse]) { $ldap, $text = [int] $response.ResultCode, $response.ErrorMessage }
+    elseif ($Met -is [System.DirectoryServices.Protocols.LdapException]) {
+        $ldap = $Met.ErrorCode
+        # From 81 on the client itself speaks, and the text is what a server said some time before.
+        if ($ldap -lt 81) { $text = $Met.ServerErrorMessage }
     }
-    New-DirectoryFailure -Verb $Verb -Where $Where -Doing $Doing -Ldap ([int] $exception.Response.ResultCode) -Text $exception.Response.ErrorMessage
-}
-
-function New-DirectoryFailure {
-    <#
-    .SYNOPSIS
-        Makes the error of an LDAP result code; the number that begins the server's text says which rule of Windows it was.
-    #>
-    param([string] $Verb, [string] $Where, [string] $Doing, [int] $Ldap, [AllowNull()] [string] $Text)
-    $hex = [regex]::Match([string] $Text, '(?:, data |^)([0-9A-Fa-f]+)(?=[:,])', [System.Text.RegularExpressions.RegexOptions]::RightToLeft)
+    # A refused logon has its reason behind `data`; elsewhere that is mostly 0.
+    $hex = [regex]::Match([string] $text, $(if ($ldap -eq 49) { ', data ([0-9A-Fa-f]+)' } else { '^([0-9A-Fa-f]{8}):' }))
     $win32 = if ($hex.Success) { [System.Convert]::ToInt64($hex.Groups[1].Value, 16) } else { -1 }
     $words = @{
         1 = 'unknown', 'the server could not do it'; 3 = 'timeout', 'the server took too long'; 8 = 'invalid', 'the server asks for a signed connection'
@@ -403,15 +390,15 @@ function New-DirectoryFailure {
         82 = 'denied', 'no logon was passed on (a second hop needs a credential)'; 85 = 'timeout', 'no answer came in time'
         87 = 'invalid', 'the filter is malformed'; 91 = 'missing', 'no connection to a directory server'
     }
-    $kind, $why = if ($words.ContainsKey($Ldap)) { $words[$Ldap] } else { 'unknown', 'it was refused' }
-    if ($Ldap -eq 53 -and $win32 -eq 0x561) { $kind, $why = 'conflict', 'the value is not there' }
-    if ($Ldap -eq 53 -and $win32 -ge 0x2141 -and $win32 -le 0x2165) { $kind, $why = 'invalid', 'a rule of groups forbids it' }
-    if ($Ldap -eq 53 -and $win32 -eq 0x2139) { $kind, $why = 'denied', 'only an administrator may change it' }
-    if ($Ldap -eq 1 -and $win32 -eq 0x4DC) { $kind, $why = $words[82] }
-    if ($win32 -eq 0x525 -and $Ldap -eq 32) { $why = 'a value names an object that does not exist' }
-    $numbers = if ($Ldap -ge 0) { "LDAP $Ldap" } else { 'without a code' }
+    $kind, $why = if ($words.ContainsKey($ldap)) { $words[$ldap] } else { 'unknown', 'it was refused' }
+    if ($ldap -eq 53 -and $win32 -eq 0x561) { $kind, $why = $words[16] }
+    if ($ldap -eq 53 -and $win32 -ge 0x2141 -and $win32 -le 0x2165) { $kind, $why = 'invalid', 'a rule of groups forbids it' }
+    if ($ldap -eq 53 -and $win32 -eq 0x2139) { $kind, $why = 'denied', 'only an administrator may change it' }
+    if ($ldap -eq 1 -and $win32 -eq 0x4DC) { $kind, $why = $words[82] }
+    if ($ldap -eq 32 -and $win32 -eq 0x525) { $why = 'a value names an object that does not exist' }
     $failure = @{ kind = $kind; what = $Verb; where = $Where; hresult = $null }
-    if ($Ldap -ge 0) { $failure['ldap'] = $Ldap }
+    $numbers = 'without a code'
+    if ($ldap -ge 0) { $failure['ldap'] = $ldap; $numbers = "LDAP $ldap" }
     if ($win32 -ge 0) { $failure['win32'] = $win32; $numbers = '{0}, Windows {1:X}' -f $numbers, $win32 }
     $failure['why'] = "$Doing`: $why ($numbers)"
     $failure

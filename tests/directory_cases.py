@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from plans.ldap import guid_to_text, sid_to_text
-from tests.directory_far import BASE, USERS, Far, delete, edit, group, make, modify, user
+from plans.ldap import guid_to_text, parse_dn, sid_to_text
+from tests.directory_far import BASE, USERS, Far, delete, group, make, modify, user
 
 Answer = tuple[bool, tuple[str, int | None, int | None] | None]
 DONE: Final[Answer] = (True, None)
@@ -30,13 +30,15 @@ BOB: Final = f"CN=Bob,{USERS}"
 FOREIGN: Final = "S-1-5-21-1111-2222-3333-1104"
 
 
-OWN: Final = (ANNA, BOB, *(f"CN={name},{USERS}" for name in ("G", "L", "U", "G2", "L2", "U2", "N")))
+OWN: Final = (
+    *(ANNA, BOB, *(f"CN={name},{USERS}" for name in ("G", "L", "U", "G2", "L2", "U2", "N"))),
+    f"CN={FOREIGN},CN=ForeignSecurityPrincipals,{BASE}",
+)
 
 
-def clear(far: Far) -> None:
-    """Take away what a case may have left."""
-    for dn in (*OWN, f"CN={FOREIGN},CN=ForeignSecurityPrincipals,{BASE}"):
-        edit(far, delete(dn))
+def spelled(dn: str) -> tuple[tuple[str, str], ...]:
+    """A DN however it is spelled: the server writes some characters in another way than they were given (facts/ad.md 2)."""
+    return parse_dn(dn.casefold()) if dn else ()
 
 
 def fill(far: Far) -> None:

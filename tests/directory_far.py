@@ -83,6 +83,7 @@ class PowerShell(Far):
         self.machine = machine
         self.machine.open()
         self.server = machine.address
+        self.clean: Mapping[str, str] | None = None
         token = new_token()
         self._token, self._seq, self._reader = token, 0, FrameReader(token)
         self._frames: list[Frame] = []
@@ -108,8 +109,7 @@ class PowerShell(Far):
         self.machine.directory_add(dn, attributes)
 
     def add_many(self, entries: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
-        for dn, attributes in entries.items():
-            self.add(dn, attributes)
+        self.machine.directory_add_many(entries)
 
     def values(self, dn: str, attribute: str) -> tuple[bytes, ...]:
         return self.machine.directory_values(dn, attribute)
