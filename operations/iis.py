@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pyinfra.api import StringCommand, operation
 from pyinfra.context import state as run
@@ -37,6 +37,15 @@ from plans.iis import plan_app_pool, plan_authentication
 from plans.iis_site import canonical_path, certificates_of, paths_above, plan_site
 
 T = TypeVar("T")
+PARTS: Final[Mapping[str, type]] = {  # of a binding that is given as a dict
+    "protocol": str,
+    "port": int,
+    "address": str,
+    "host": str,
+    "thumbprint": str,
+    "store": str,
+    "sni": bool,
+}
 
 
 @operation()
@@ -89,6 +98,8 @@ def iis_app_pool(
     done = False
 
     def plan(now: AppPoolRead) -> Plan:
+        if not (password is None or _is_secret(password)):
+            raise PlanError("the password is plain text, which pyinfra prints. Wrap it: Secret(...) of model.secret.")
         # Once it is written, whether it is the one that was asked for cannot be seen.
         return plan_app_pool(now, replace(wanted, rotate_password=wanted.rotate_password and not done))
 
@@ -257,6 +268,11 @@ def _state(running: bool | None) -> WantedState | None:
     return None if running is None else "Started" if running else "Stopped"
 
 
+def _is_secret(value: object) -> bool:
+    """What a deploy hands over is not type-checked."""
+    return isinstance(value, Secret)
+
+
 def _names_secret(plan: Plan) -> bool:
     return any(change.secret for change in plan.changes)
 
@@ -276,12 +292,19 @@ def _wanted_site(
 def _binding(given: WantedBinding | Mapping[str, Any]) -> WantedBinding:
     if isinstance(given, WantedBinding):
         return given
-    known = [field.name for field in fields(WantedBinding)]
-    unknown = [name for name in given if name not in known]
-    if unknown or "protocol" not in given or not isinstance(given.get("port"), int):
-        text = f"unknown part {unknown[0]!r}" if unknown else "protocol, and port as a number, are needed"
-        raise PlanError(f"binding {dict(given)}: {text}. A binding has {', '.join(known)}.")
-    return WantedBinding(**given)
+    parts = {name: value for name, value in given.items() if value is not None}
+    unknown = [name for name in parts if name not in PARTS]
+    wrong = [name for name, value in parts.items() if name in PARTS and type(value) is not PARTS[name]]
+    lacking = [name for name in ("protocol", "port") if name not in parts]
+    if unknown or wrong or lacking:
+        text = (
+            f"unknown part {unknown[0]!r}"
+            if unknown
+            else f"{(wrong or lacking)[0]} is {'wrong' if wrong else 'missing'}"
+        )
+        expected = ", ".join(f"{name} ({kind.__name__})" for name, kind in PARTS.items())
+        raise PlanError(f"binding {dict(given)}: {text}. A binding has {expected}.")
+    return WantedBinding(**parts)
 
 
 def _site_inputs(

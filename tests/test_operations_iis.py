@@ -348,12 +348,27 @@ def test_a_path_that_is_stored_with_a_variable_is_the_same_path(machine: IisMach
     assert (run.writes, run.failed) == ([], False)
 
 
-def test_a_binding_with_an_unknown_part_is_refused_on_its_host(machine: IisMachine) -> None:
-    run = machine.run(
-        (iis_site, {"site": "S", "path": FOLDER, "bindings": [{"protocol": "https", "prot": 1}]}), dry=True
-    )
-    assert run.failed is True
-    assert "unknown part 'prot'. A binding has protocol, port, address, host, thumbprint, store, sni." in run.text
+PARTS: Final = (
+    "A binding has protocol (str), port (int), address (str), host (str), thumbprint (str), store (str), sni (bool)."
+)
+BINDINGS: Final = {
+    "an unknown part": ({"protocol": "https", "prot": 1}, "unknown part 'prot'"),
+    "no port": ({"protocol": "https"}, "port is missing"),
+    "a port that is text": ({"protocol": "https", "port": "443"}, "port is wrong"),
+    "a flag that is a number": ({"protocol": "https", "port": 443, "sni": 1}, "sni is wrong"),
+}
+
+
+@pytest.mark.parametrize(("binding", "text"), BINDINGS.values(), ids=BINDINGS)
+def test_a_binding_that_is_refused_on_its_host(machine: IisMachine, binding: dict[str, Any], text: str) -> None:
+    run = machine.run((iis_site, {"site": "S", "path": FOLDER, "bindings": [binding]}), dry=True)
+    assert (run.failed, run.shown) == (True, [f"site S: binding {binding}: {text}. {PARTS}"])
+
+
+def test_a_password_that_is_no_secret_is_refused_unread(machine: IisMachine) -> None:
+    run = machine.run((iis_app_pool, {**OWN, "password": PLANTED}), dry=True)
+    text = "application pool P: the password is plain text, which pyinfra prints. Wrap it: Secret(...) of model.secret."
+    assert (run.failed, run.shown) == (True, [text])
 
 
 OWN: Final[Mapping[str, Any]] = {
