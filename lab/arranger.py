@@ -45,7 +45,11 @@ class Arranger:
         return answer["is"]
 
     def close(self) -> None:
-        """End it; what it locked is free."""
+        """
+        End it and all that it started, what it locked is free.
+
+        In a wine prefix it started the server of the prefix, too: stop that before, or the registry is lost.
+        """
         self._process.terminate()
 
     def _line(self, function: str) -> bytes:
@@ -55,7 +59,6 @@ class Arranger:
             self._read += output.stdout
             said += output.stderr
             if output.exit_code is not None or time.monotonic() > deadline:
-                self._process.terminate()
                 why = "no answer" if output.exit_code is None else f"PowerShell ended with {output.exit_code}"
                 raise ArrangerError(f"{function}: {why}: {said.decode(errors='replace') or 'it said nothing'}")
         line, _, self._read = self._read.partition(b"\n")

@@ -77,7 +77,9 @@ class WineMachine(Machine):
                     clone(self._engines / "template", self.folder, own=(INETSRV / "config",), without=without)
                 elif self.role == "mfa":
                     self._renew(INETSRV / ASSEMBLY)
-            self.prefix.serve()
+            self.prefix.stop()  # what a lab that was killed left behind may still be going down
+            # It also keeps the machine up: a prefix ends, services and all, with its last program. One whose lab was killed ends
+            # by itself, since the arranger does when nobody holds its stdin any more.
             self._arranging, self._named = Arranger(lambda argv: self.prefix.start([POWERSHELL, *argv])), False
 
     def _renew(self, file: Path) -> None:
@@ -95,9 +97,10 @@ class WineMachine(Machine):
             for process in self._running:
                 process.terminate()
             self._running.clear()
+            # First the prefix, so that its registry is written: its server was started by the arranger and would be killed with it.
+            self.prefix.stop()
             self._arranging.close()
             self._arranging = None
-            self.prefix.stop()
 
     @override
     def start(self, argv: Sequence[str]) -> Process:

@@ -100,17 +100,20 @@ class Prefix:
         r"""Start a program by its Windows path, in `cwd` (`C:\` when omitted)."""
         return LocalProcess([str(self.wine.loader), *argv], self.environment, cwd or self.drive)
 
-    def serve(self) -> None:
-        """Start the server of the prefix, which then stays: services live on between programs. Again is fine."""
-        self._server("-p")
-
     def stop(self) -> None:
-        """End every program of the prefix, and wait until its registry is on disk. Again is fine."""
-        self._server("-k")
-        self._server("-w")
+        """End every program of the prefix, and wait until its registry is on disk. Again is fine. Raises WineError where it hangs."""
+        # By SIGINT: a plain -k sends SIGKILL soon after, and on a busy machine that comes before the registry is written.
+        self._server("-k2")
+        try:
+            self._server("-w")
+        except subprocess.TimeoutExpired as hung:
+            self._server("-k")
+            raise WineError(
+                f"{self.folder} did not end within {SETUP_S} s and was killed: its registry may be old"
+            ) from hung
 
     def _server(self, option: str) -> None:
-        # `-k` answers 1 where no server runs, `-p` 2 where one does already.
+        # -k answers 1 where no server runs.
         subprocess.run(
             [str(self.wine.server), option],
             env=dict(self.environment),
