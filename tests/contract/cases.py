@@ -65,12 +65,14 @@ class About:
     + verbs: one, or several where the function takes an argument `verb`
     + cites: `FILE: words that stand in it`, of docs/verbs.md; or `FILE N`, a section of shared/facts
     + error: the kind of error that it shows, None where it shows an answer
+    + warm: whether it needs several calls to one process, which batch does not have
     """
 
     name: str
     verbs: tuple[str, ...]
     cites: str
     error: Kind | None
+    warm: bool
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ OTHERS: Final = tuple(
 REGISTERED: Final[dict[str, About]] = {}
 
 
-def case(*verbs: str, cites: str, error: Kind | None = None) -> Callable[[Function], Function]:
+def case(*verbs: str, cites: str, error: Kind | None = None, warm: bool = False) -> Callable[[Function], Function]:
     """Make a test function a case of the contract. Raises ValueError for a verb that is not in ERRORS, or without a citation."""
     if not verbs or not set(verbs) <= ERRORS.keys():
         raise ValueError(f"{verbs} are no verbs of docs/verbs.md")
@@ -108,7 +110,7 @@ def case(*verbs: str, cites: str, error: Kind | None = None) -> Callable[[Functi
 
     def register(function: Function) -> Function:
         name = f"{function.__module__.rpartition('.')[2]}.py::{function.__name__}"
-        REGISTERED[name] = About(name, verbs, cites, error)
+        REGISTERED[name] = About(name, verbs, cites, error, warm)
         return function
 
     return register
@@ -132,6 +134,7 @@ def is_light(one: About) -> bool:
 def variants(one: About) -> tuple[Variant, ...]:
     """All the ways in which a case runs; those that differences.toml leaves out are not among them."""
     others = [other for other in OTHERS if other.engine == "python" or is_light(one)]
+    others = [other for other in others if other.mode == "warm" or not one.warm]
     return tuple(variant for variant in (*PLAIN, *others) if not difference(one.name, variant.engine).absent)
 
 

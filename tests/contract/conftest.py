@@ -19,14 +19,14 @@ from typing import Any, Final
 import pytest
 
 from connectors.session import Session
-from connectors.settings import settings_of
+from connectors.settings import WinrmSettings, settings_of
 from lab import samba, template
 from lab.engine import Engine, Machine
 from lab.folder import Folder
 from lab.lab import Lab
 from lab.powershell_engine import PowershellEngine
 from lab.python_engine import PythonEngine
-from tests.contract.cases import Variant, about, difference, variants
+from tests.contract.cases import PLAIN, Variant, about, difference, variants
 from tests.contract.host import Host
 
 RUN: Final = uuid.uuid4().hex[:8]
@@ -52,7 +52,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def _marks(variant: Variant) -> list[pytest.MarkDecorator]:
     if variant.engine != "powershell":
-        return []
+        # Another mode or culture of the twin is for the thorough part of the suite.
+        return [] if variant in (*PLAIN, SERVER) else [pytest.mark.slow]
     why = _absent()
     skipped = [pytest.mark.skipif(True, reason=why)] if why else []
     # One worker of xdist has one lab: its machines take seconds to come up.
@@ -89,11 +90,14 @@ class Places:
         """The session of a variant with a host."""
         key = (variant.name, host, read_only)
         if key not in self._sessions:
-            data = self._server_data() if variant.engine == "server" else dict(self._lab(variant).connection(host))
-            data |= {"winrm_mode": variant.mode, "winrm_read_only": read_only}
-            session = self._sessions[key] = Session(settings_of(host, data))
+            session = self._sessions[key] = Session(self.settings(variant, host, read_only=read_only))
             self._ends.callback(session.close)
         return self._sessions[key]
+
+    def settings(self, variant: Variant, host: str, *, read_only: bool = False) -> WinrmSettings:
+        """How a host of a variant is reached."""
+        data = self._server_data() if variant.engine == "server" else dict(self._lab(variant).connection(host))
+        return settings_of(host, data | {"winrm_mode": variant.mode, "winrm_read_only": read_only})
 
     def _lab(self, variant: Variant) -> Lab:
         key = (variant.engine, variant.culture)
@@ -139,6 +143,7 @@ def _host(name: str, request: pytest.FixtureRequest, places: Places, variant: Va
         name,
         variant,
         lambda read_only: places.session(variant, name, read_only=read_only),
+        lambda: places.settings(variant, name),
         places.machine(variant, name),
         own=own,
         root=root,

@@ -19,6 +19,7 @@ import pytest
 from connectors.call import Answer, HostCall
 from connectors.errors import VerbError
 from connectors.session import Session
+from connectors.settings import WinrmSettings
 from lab.engine import Machine
 from model.secret import Secret
 from tests.contract.cases import Variant
@@ -50,7 +51,8 @@ class Host:
     One host of an engine.
 
     + variant: engine, culture and mode
-    + session: makes the session of a mode of calls, `read_only` or not; the same one for the same question
+    + session: the session that calls go through, `read_only` or not; the same one for the same question
+    + settings: how the host is reached, for whoever needs a connection of its own
     + differs: why this case expects something else on this engine, "" where it does not
     + folder: a folder of the case's own, which exists on no machine yet; everything that it makes is below it or has `own` in its name
     """
@@ -60,6 +62,7 @@ class Host:
         name: str,
         variant: Variant,
         session: Callable[[bool], Session],
+        settings: Callable[[], WinrmSettings],
         machine: Machine | None,
         *,
         own: str,
@@ -69,7 +72,7 @@ class Host:
         self.name, self.variant, self.own, self.differs = name, variant, own, differs
         self.engine = variant.engine
         self.folder = rf"{root}\{own}"
-        self._session, self._machine = session, machine
+        self._session, self._machine, self.settings = session, machine, settings
 
     @property
     def machine(self) -> Machine:
@@ -110,9 +113,10 @@ class Host:
         blob: bytes = b"",
         secrets: Mapping[str, str] | None = None,
         read_only: bool = False,
+        naming: str = "",
         **args: Any,
     ) -> Refused:
-        """The error of a verb; a result fails the test. Its words must be there, and hold no secret."""
+        """The error of a verb; a result fails the test. Its words must be there, with `naming` in them, and hold no secret."""
         try:
             answer = self.call(verb, blob=blob, secrets=secrets, read_only=read_only, **args)
         except VerbError as refusal:
@@ -121,6 +125,7 @@ class Host:
             raise AssertionError(f"{verb} answered {answer.result!r}, expected an error")
         assert error.what == verb
         assert error.why.strip()
+        assert naming in error.why
         assert not [name for name, text in (secrets or {}).items() if text in f"{error.where} {error.why}"]
         return Refused(error.kind, error.where, error.hresult, error.ldap, error.win32)
 
