@@ -17,7 +17,7 @@ from lab import certificates, services
 from lab.iis_config import Configuration, View
 from lab.iis_document import Document
 from lab.iis_edit import Editor, same_value
-from lab.iis_schema import FILE_NOT_FOUND, INVALID_DATA, Attribute
+from lab.iis_schema import FILE_NOT_FOUND, INVALID_INDEX, Attribute
 from lab.state import TICKS, fold
 from lab.verbs import Result, Verb, VerbError
 
@@ -81,14 +81,16 @@ def _read(configuration: Configuration, read: Any) -> Result:
         tree = found.node()
         shown = configuration.section(section, location, read["view"], found)
     except VerbError as error:
-        return {"id": read["id"], "ok": False, "error": error.to_json("Get-IisConfig")}
+        where = f"{section}@{location}"  # a web.config that cannot be read is this section's trouble, too
+        failed = VerbError(error.kind, where, error.why, hresult=error.hresult)
+        return {"id": read["id"], "ok": False, "error": failed.to_json("Get-IisConfig")}
     return {"id": read["id"], "ok": True, "section": shown, "tree": tree}
 
 
 def _fits(one: View, wanted: Mapping[str, Any], where: str) -> bool:
     for name in wanted:
         if name not in one.schema.attributes:
-            raise VerbError("invalid", where, f"filter: {one.tag} has no attribute {name!r}", hresult=INVALID_DATA)
+            raise VerbError("missing", where, f"filter: {one.tag} has no attribute {name!r}", hresult=INVALID_INDEX)
     return all(same_value(one.value(one.schema.attributes[name]), value) for name, value in wanted.items())
 
 
@@ -373,7 +375,7 @@ def set_ssl_binding(
             "SslCertHash": bytes.fromhex(digits),
             "SslCertStoreName": store,
             "AppId": uuid.UUID(IIS_APP_ID).bytes_le,
-            "DefaultFlags": 0 if record is None else record.flags,
+            "DefaultFlags": _record_flags(_flags(here[0])) if record is None else record.flags,
         },
     )
     return {"thumbprint": digits}
@@ -414,6 +416,11 @@ def _split(information: str) -> tuple[str, str, str]:
     rest, _, host = information.lower().rpartition(":")
     address, _, port = rest.rpartition(":")
     return "*" if address in {"", "0.0.0.0"} else address, port, "" if host == "*" else host  # noqa: S104 - compared only
+
+
+def _record_flags(ssl_flags: int) -> int:
+    """The flags of a new record: other numbers than those of the binding, of which two are known (facts/iis.md 3 j)."""
+    return (0x10 if ssl_flags & 4 else 0) | (0x400 if ssl_flags & 64 else 0)
 
 
 def _flags(binding: View) -> int:

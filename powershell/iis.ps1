@@ -484,9 +484,9 @@ function Get-IisConfig {
         try { $hash = Get-ContentHash -Path $file.path -Named $file.path -Share 'ReadWrite, Delete' } catch { throw New-IisRefusal -Thrown $_.Exception -Phase 'section' -Where $file.path }
         $modules = New-Object -TypeName System.Collections.ArrayList
         try { foreach ($one in (Get-IisSection -Manager $managers.stored -Section 'system.webServer/globalModules' -Location '').GetCollection()) { $null = $modules.Add($one.GetAttributeValue('name')) } }
-        catch { throw New-IisRefusal -Thrown $_.Exception -Phase 'section' -Where 'system.webServer/globalModules@' }
+        catch { throw New-IisRefusal -Thrown $_.Exception -Phase 'section' -Where $file.path }
         $answers = foreach ($read in $Reads) {
-            $phase, $location, $filter = 'section', [string]$read['location'], $null
+            $phase, $location, $filter = 'section', ([string]$read['location']).Trim('/'), $null
             try {
                 $section = Get-IisSection -Manager $managers[$read['view']] -Section $read['section'] -Location $location -Effective:($read['view'] -ceq 'effective')
                 $phase = 'walk'

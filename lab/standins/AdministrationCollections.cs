@@ -143,7 +143,7 @@ namespace Microsoft.Web.Administration
         // Between inherited items nothing can be added: IIS writes <clear/> and the whole list.
         private void CopyAll(XmlTag tag, List<ItemElement> now)
         {
-            if (!AllowsClear) throw Errors.NotImitated("adding between inherited items of a collection that has no clear");
+            if (!AllowsClear) throw Errors.Unknown("adding between inherited items of a collection that has no clear");
             List<XmlTag> copies = now.Select(one => one.Tag.Copy()).ToList();
             foreach (XmlTag old in tag.Tags.Where(IsDirective).ToList()) tag.Remove(old);
             tag.InsertFirst(XmlTag.New(rules.ClearElementName));
@@ -183,7 +183,7 @@ namespace Microsoft.Web.Administration
             if (item.IsLocal) item.Tag.Parent.Remove(item.Tag);
             else
             {
-                if (!AllowsRemove) throw Errors.NotImitated("removing an inherited item of a collection that has no remove");
+                if (!AllowsRemove) throw Errors.Unknown("removing an inherited item of a collection that has no remove");
                 XmlTag directive = XmlTag.New(rules.RemoveElementName);
                 foreach (ConfigurationAttributeSchema key in rules.Item.Keys) directive[key.Name] = item.Tag[key.Name];
                 PutLast(owner.WriteTag(), directive);
@@ -199,7 +199,7 @@ namespace Microsoft.Web.Administration
             if (tag != null) foreach (XmlTag old in tag.Tags.Where(IsDirective).ToList()) { tag.Remove(old); Changed(); }
             if (Merge(owner.Parts, null).Count > 0)
             {
-                if (!AllowsClear) throw Errors.NotImitated("Clear of a collection that inherits and has no clear");
+                if (!AllowsClear) throw Errors.Unknown("Clear of a collection that inherits and has no clear");
                 owner.WriteTag().InsertFirst(XmlTag.New(rules.ClearElementName));
                 Changed();
             }

@@ -193,7 +193,7 @@ namespace Microsoft.Web.Administration
 
         internal override XmlTag WriteTag()
         {
-            if (Layer != null && !IsLocal) throw Errors.NotImitated("changing an inherited item of a collection");
+            if (Layer != null && !IsLocal) throw Errors.Unknown("changing an inherited item of a collection");
             return Tag;
         }
 

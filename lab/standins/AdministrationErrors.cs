@@ -39,6 +39,9 @@ namespace Microsoft.Web.Administration
         // What the stand-in does not imitate says so: silence would pass for the real thing's behaviour.
         public static Exception NotImitated(string what) { return new NotSupportedException("The stand-in of Microsoft.Web.Administration does not imitate: " + what); }
 
+        // Edits of which nobody knows what IIS writes; a code of its own, since a caller of the verbs can ask for them.
+        public static Exception Unknown(string what) { return Com("The stand-in of Microsoft.Web.Administration does not know what is written for: " + what, Codes.NotSupported); }
+
         private static string At(string file, int line, string text)
         {
             return "Filename: " + ConfigFile.Long(file) + "\r\n" + (line > 0 ? "Line number: " + Text.Of(line) + "\r\n" : "") + "Error: " + text + "\r\n\r\n";

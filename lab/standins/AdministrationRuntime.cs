@@ -200,7 +200,7 @@ namespace Microsoft.Web.Administration
             int host = text.LastIndexOf(':'), port = host > 0 ? text.LastIndexOf(':', host - 1) : -1;
             if (port < 0) throw Errors.BadValue("The data is invalid.");
             string address = text.Substring(0, port), name = text.Substring(host + 1);
-            return new Endpoint { Address = address == "" || address == "*" ? "0.0.0.0" : address, Port = text.Substring(port + 1, host - port - 1), Host = name == "*" ? "" : name };
+            return new Endpoint { Address = address == "" || address == "*" ? "0.0.0.0" : address, Port = text.Substring(port + 1, host - port - 1), Host = name == "*" ? "" : name.ToLowerInvariant() };
         }
     }
 
@@ -220,7 +220,8 @@ namespace Microsoft.Web.Administration
         public static object Read(ConfigurationElement binding, string attribute)
         {
             if (attribute == "isDsMapperEnabled") return false;
-            if (!Text.Same((string)binding["protocol"], "https") || ((ItemElement)binding).Layer == null) return "";
+            // With the central store the binding has no certificate of its own.
+            if (!Text.Same((string)binding["protocol"], "https") || ((long)binding["sslFlags"] & 2) != 0 || ((ItemElement)binding).Layer == null) return "";
             using (RegistryKey key = Registry.LocalMachine.OpenSubKey(Key(binding)))
             {
                 if (key == null) return "";
