@@ -10,6 +10,7 @@ A lab in a process of its own: start it, find it, stop it, read what it wrote. L
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -151,7 +152,8 @@ def connection(
     host: str, root: Path = ROOT, *, scheme: Scheme = "https", transport: str = "ntlm"
 ) -> dict[str, str | int]:
     """
-    Host data of pyinfra for a host of the lab that runs: `winrm_hostname winrm_port winrm_scheme winrm_transport winrm_user winrm_password winrm_ca`.
+    Host data of pyinfra for a host of the lab that runs: `winrm_hostname winrm_port winrm_scheme winrm_transport winrm_user winrm_password winrm_ca`,
+    and `directory_*` of a host whose directory is a real one.
 
     Raises LabError where no lab runs or it has no such host.
     """
@@ -162,7 +164,9 @@ def connection(
     if host not in found:
         raise LabError(f"The lab has no host {host}. It has {', '.join(found)}.")
     account = folder.account()
-    return {
+    own = folder.state(now.engine) / host / "connection.json"  # a real directory server says how it is reached
+    more: dict[str, str | int] = json.loads(own.read_text(encoding="ascii")) if own.exists() else {}
+    return more | {
         "winrm_hostname": LOOPBACK,
         "winrm_port": found[host].https if scheme == "https" else found[host].http,
         "winrm_scheme": scheme,

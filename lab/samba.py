@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import hashlib
 import ipaddress
+import json
 import os
 import re
 import shutil
@@ -44,6 +45,7 @@ ADMINISTRATOR_PASSWORD: Final = "Passw0rd!lab"  # noqa: S105 - of a directory th
 TEMPLATE_HOST: Final = "dc01"
 LDAPS: Final = 636  # Samba's ports are fixed, so each machine has an address of its own
 ENGINES: Final = Path(__file__).resolve().parent.parent / ".engines"
+CONNECTION: Final = "connection.json"  # host data that an inventory needs besides how WinRM is reached
 READY_S: Final = 30
 END_S: Final = 10
 
@@ -394,6 +396,7 @@ class SambaMachine(Machine):
             known.write_text(f"{address}\n", encoding="ascii")
         for name in ("run", "home"):
             (self.folder / name).mkdir(mode=0o755, exist_ok=True)
+        (self.folder / CONNECTION).write_text(json.dumps(self.connection(), indent=1) + "\n", encoding="ascii")
         settings = SMB_CONF.format(
             netbios=TEMPLATE_HOST.upper(), realm=REALM.upper(), domain=DOMAIN, address=address, folder=self.folder
         )
