@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab import directory
@@ -18,6 +18,7 @@ from plans.directory_search import Ask, Name, category_of, classify, domain_of, 
 from tests.directory_cases import ANNA, BOB, DONE, FOREIGN, G, L, fill
 from tests.directory_far import BASE, USERS, Twin, asked, delete, edit, group, modify, user
 
+few = settings(max_examples=50, deadline=None)  # the machine may be busy
 CHILD = f"DC=child,{BASE}"
 GUID = "5f1d3b2a-9b0c-5d6e-8f70-616263646566"
 SID = "S-1-5-21-1-2-3-1105"
@@ -73,6 +74,7 @@ def test_what_no_member_can_be_is_refused(text: str) -> None:
         classify(text)
 
 
+@few
 @given(st.text(max_size=30))
 def test_any_text_has_one_form_or_is_refused(text: str) -> None:
     try:
