@@ -24,6 +24,7 @@ from tests.iis_host import CONFIG, HTTP, SMALL, WAS, IisHost
 
 pytestmark = [
     pytest.mark.powershell,
+    pytest.mark.slow,
     pytest.mark.skipif(template.absent() is not None, reason=str(template.absent())),
 ]
 
@@ -239,7 +240,7 @@ def test_a_read_of_another_shape_is_invalid(host: IisHost, read: dict[str, Any],
 def test_a_file_that_is_no_xml_is_an_error_and_so_is_a_wrong_value_in_it(host: IisHost) -> None:
     text = SMALL.read_text()
     host.write(text.replace("</configuration>", "").encode())
-    assert host.error("Get-IisConfig", reads=[]) == ("invalid", "system.webServer/globalModules@", INVALID)
+    assert host.error("Get-IisConfig", reads=[]) == ("invalid", CONFIG, INVALID)
     host.write(
         text.replace('<windowsAuthentication enabled="false">', '<windowsAuthentication enabled="perhaps">').encode()
     )
@@ -833,20 +834,20 @@ def test_a_record_of_somebody_else_or_another_one_than_expected_is_left_alone(
     assert host.result("Get-SslBinding") == before
 
 
-def test_records_of_ipv6_and_of_a_host_name_have_their_own_endpoints(
+def test_records_of_ipv6_and_of_a_host_name_have_their_own_endpoints_and_new_ones_their_flags(
     host: IisHost, thumbprints: tuple[str, str, str]
 ) -> None:
     first, second, _ = thumbprints
     site = new_site()
     site["c"]["bindings"]["items"] += [
-        {"tag": "binding", "a": {"protocol": "https", "bindingInformation": "[::1]:443:"}},
+        {"tag": "binding", "a": {"protocol": "https", "bindingInformation": "[::1]:443:", "sslFlags": 68}},
         {"tag": "binding", "a": {"protocol": "https", "bindingInformation": "*:443:sdk.contoso.com", "sslFlags": 1}},
     ]
     assert host.edit(site)["ok"]
     assert ssl(host, first, information="[::1]:443:")["ok"]
     assert ssl(host, second, information="*:443:SDK.contoso.com")["ok"]
     assert host.result("Get-SslBinding") == {
-        "records": [record(first, "[::1]:443"), record(second, "sdk.contoso.com:443", "sni")]
+        "records": [record(first, "[::1]:443", flags=0x410), record(second, "sdk.contoso.com:443", "sni")]
     }
 
 
