@@ -22,7 +22,7 @@ from facts.base import read
 from model.change import Change
 from model.directory import Category, Group, Membership, Scope
 from operations.converge import ParentMissingError, converge
-from plans.ad import Edit, benign, group_edits, member_edits, plan_group, plan_member
+from plans.ad import Edit, benign, group_edits, member_edits, named, plan_group, plan_member
 
 
 @operation()
@@ -88,7 +88,7 @@ def ad_group_member(group: str, member: str, *, present: bool = True) -> Generat
         if now.group is None and not now.problem:
             if not present:
                 return ()
-            who = now.member.title if now.member else member
+            who = named(now.member) if now.member else member
             text = f"there is no group {group} (asked {now.server})"
             raise ParentMissingError(text, group_id(group), [Change("member", None, who)])
         return plan_member(now, present=present)

@@ -19,7 +19,7 @@ from facts.base import Unread
 from model.change import Change, PlanError
 
 T = TypeVar("T")
-ANNOUNCED: Final = "announced"  # keys of pyinfra's free dict of a host
+ANNOUNCED: Final = "announced"  # keys of pyinfra's free dict of a host; thing to the words it was shown in
 WRITTEN: Final = "written"
 PLAN: Final = "plan"
 
@@ -68,7 +68,7 @@ def converge(
         if state.is_executing or not announced(missing.parent):
             yield from refuse(f"{what}: {missing}")
             return
-        announce(f"{what} would be created, then:", missing.changes, thing)
+        announce(what, missing.changes, thing, after=host.connector_data[ANNOUNCED][missing.parent])
         yield Refuse(f"{what}: {missing}")  # prepare stops here; nothing of this is ever sent
         return
     except PlanError as error:
@@ -80,6 +80,8 @@ def converge(
     announce(what, changes, thing)
     # A dry run stops at the first yield, so everything that is shown stands above it.
     yield from write(now, changes)
+    # Known from here on, although what was written may yet be read back otherwise: who acts on it must act in this run.
+    host.connector_data.setdefault(WRITTEN, set()).add(thing)
     after = read()
     if isinstance(after, Unread):
         yield Refuse(f"{what}: written, but could not be read back; run again")
@@ -91,13 +93,11 @@ def converge(
         return
     if left:
         yield Refuse(f"{what}: written, but read back with " + "; ".join(map(str, left)))
-        return
-    host.connector_data.setdefault(WRITTEN, set()).add(thing)
 
 
 def announced(thing: str, on: Host | None = None) -> bool:
     """Whether an earlier operation of this run said in prepare that it would make or change this thing, on this host or on `on`."""
-    return thing in (on or host).connector_data.get(ANNOUNCED, set())
+    return thing in (on or host).connector_data.get(ANNOUNCED, {})
 
 
 def written(thing: str, on: Host | None = None) -> bool:
@@ -105,16 +105,20 @@ def written(thing: str, on: Host | None = None) -> bool:
     return thing in (on or host).connector_data.get(WRITTEN, set())
 
 
-def announce(what: str, changes: Sequence[Change], thing: str = "") -> None:
-    """Show what would change, once a run, and record it for drift. Counts always; property by property with --diff or -v."""
+def announce(what: str, changes: Sequence[Change], thing: str = "", after: str = "") -> None:
+    """
+    Show what would change, once a run, and record it for drift. Counts always; property by property with --diff or -v.
+
+    + after: the thing that has to be made first, in the words in which it was announced
+    """
     plan = host.connector_data.setdefault(PLAN, {}).setdefault(host.current_op_hash, {})
     told, plan[what] = plan.get(what), tuple(changes)
     if not state.is_executing:
-        host.connector_data.setdefault(ANNOUNCED, set()).add(thing)
+        host.connector_data.setdefault(ANNOUNCED, {})[thing] = what
     elif told == plan[what]:
         return  # shown in prepare; with -y there was no prepare, and it is shown now
     count = f"{len(changes)} change" + ("" if len(changes) == 1 else "s")
-    lines = [f"{what.removesuffix(':')}: {count}" if not what.endswith("then:") else f"{what} {count}"]
+    lines = [f"{f'{after} would be created, then: ' if after else ''}{what}: {count}"]
     if state.config.DIFF or state.print_noop_info:
         for change in changes:
             before, after = change.shown()
@@ -129,7 +133,7 @@ def halted() -> bool:
 
 
 def unread(what: str) -> Generator[StringCommand, None, None]:
-    """What could not be read is not written. In prepare pyinfra has failed this host already; while executing it would go on (facts/pyinfra.md 0.1)."""
+    """What could not be read is not written. In prepare pyinfra has failed the host already; executing it would go on (facts/pyinfra.md 0.1)."""
     if state.is_executing:
         yield Refuse(f"{what} could not be read, nothing was written")
 

@@ -99,12 +99,12 @@ def plan_member(current: Membership, *, present: bool) -> tuple[Change, ...]:
         if reason:
             raise PlanError(reason)
         before: Value = "(only through another group)" if current.how == "nested" else None
-        return (Change("member", before, _named(member)),)
+        return (Change("member", before, named(member)),)
     if current.how == "primary":
         raise PlanError(
             f"{member.title} is in {group.sam_account_name} as its primary group: give it another primary group first"
         )
-    return (Change("member", _named(member), None),) if current.how == "direct" else ()
+    return (Change("member", named(member), None),) if current.how == "direct" else ()
 
 
 def member_edits(current: Membership, *, present: bool) -> list[Edit]:
@@ -161,7 +161,8 @@ def _cannot(group: Principal, member: Principal, why: str) -> str:
     return f"{group.title} is {group.scope}; {member.title} {why}: a {group.scope} group cannot hold it"
 
 
-def _named(member: Principal) -> str:
+def named(member: Principal) -> str:
+    """A member as a change shows it."""
     return member.dn or f"{member.sid} (of another forest; an object for it is made)"
 
 
