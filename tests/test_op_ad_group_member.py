@@ -1,0 +1,140 @@
+r"""
+ad_group_member on the lab: dry, applied, again, spelled otherwise, refused, taken back.
+
+How a member is found and what a group may hold is tests/test_lab_directory.py's and tests/test_plans_ad.py's.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from facts.ad import AdGroupMember
+from lab import verbs
+from lab.python_engine import PythonMachine
+from lab.seed import BASE_DN
+from operations.ad import ad_group_member
+from tests.oplab import OpLab, Run, engines, told
+
+GROUP: Final = "PhoneFactor Admins"
+GROUP_DN: Final = f"CN={GROUP},CN=Users,{BASE_DN}"
+MIM: Final = f"CN=mimservice,CN=Users,{BASE_DN}"
+ANNA: Final = f"CN=Anna Müller,CN=Users,{BASE_DN}"
+ACCOUNT: Final = r"CONTOSO\mimservice"
+WANTED: Final[dict[str, Any]] = {"group": GROUP, "member": ACCOUNT}
+WHAT: Final = f"{ACCOUNT} in group {GROUP}"
+ADDED: Final = told(WHAT, f"member: (absent) -> {MIM}")
+
+
+@pytest.fixture(params=engines("dc"))
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpLab]:
+    with OpLab(tmp_path, request.param, "dc01") as lab:
+        yield lab
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Iterator[OpLab]:
+    with OpLab(tmp_path, "python", "dc01") as lab:
+        yield lab
+
+
+def members(lab: OpLab) -> set[str]:
+    return {value.decode() for value in lab.machine().directory_values(GROUP_DN, "member")}
+
+
+def test_an_account_joins_once_whatever_its_spelling_and_is_taken_back(lab: OpLab) -> None:
+    start = lab.state()
+    assert lab.run(ad_group_member, dry=True, **WANTED) == Run((ADDED,))
+    assert lab.state() == start
+    assert lab.run(ad_group_member, **WANTED) == Run((ADDED,), ("Edit-Directory",))
+    assert members(lab) == {MIM}
+    done = lab.state()
+    found = lab.fact(AdGroupMember, group=GROUP, member=ACCOUNT)
+    assert (found.how, found.problem) == ("direct", "")
+    spellings = (
+        "mimservice",
+        r"contoso\MIMSERVICE",
+        "mimservice@contoso.com",
+        MIM.lower(),
+        found.member.sid,
+        found.member.guid,
+    )
+    again = [(ad_group_member, {"group": GROUP.lower(), "member": spelling}) for spelling in spellings]
+    assert lab.deploy(*again) == Run()
+    assert lab.state() == done
+    gone = lab.run(ad_group_member, group=GROUP, member="mimservice", present=False)
+    shown = told(f"mimservice in group {GROUP}", f"member: {MIM} -> (absent)")
+    assert gone == Run((shown,), ("Edit-Directory",))
+    assert members(lab) == set()
+
+
+def test_a_group_that_changed_its_kind_meanwhile_gets_no_member(quick: OpLab) -> None:
+    def another() -> None:
+        edit(quick, GROUP_DN, "groupType", "replace", "8")
+
+    run = quick.run(ad_group_member, meanwhile=another, **WANTED)
+    assert (run.writes, run.failed, run.shown[0]) == (("Edit-Directory",), True, ADDED)
+    assert "[conflict]" in run.shown[1]
+    assert members(quick) == set()
+
+
+def edit(lab: OpLab, dn: str, attribute: str, op: str, *texts: str) -> None:
+    """Another administrator, at the directory itself."""
+    machine = lab.machine()
+    assert isinstance(machine, PythonMachine)
+    values = [{"base64": base64.b64encode(text.encode()).decode()} for text in texts]
+    change = {"attribute": attribute, "op": op, "values": values}
+    one = {"id": "x", "op": "modify", "target": dn, "expect": "", "class": "", "changes": [change]}
+    request = {"verb": "Edit-Directory", "args": {"server": "dc01.contoso.com", "edits": [one]}}
+    answer, _ = verbs.call(machine, request, session=verbs.Session(4711))
+    assert answer["ok"], answer
+    assert answer["result"]["edits"][0]["done"], answer
+
+
+def test_one_who_joined_meanwhile_is_as_good(quick: OpLab) -> None:
+    run = quick.run(ad_group_member, meanwhile=lambda: edit(quick, GROUP_DN, "member", "add", MIM), **WANTED)
+    assert run == Run((ADDED,), ("Edit-Directory",))
+    assert members(quick) == {MIM}
+
+
+def test_the_other_members_are_not_touched(quick: OpLab) -> None:
+    edit(quick, GROUP_DN, "member", "add", ANNA)
+    quick.run(ad_group_member, **WANTED)
+    assert members(quick) == {ANNA, MIM}
+    quick.run(ad_group_member, present=False, **WANTED)
+    assert members(quick) == {ANNA}
+
+
+def test_one_who_is_in_it_by_its_primary_group_is_a_member_and_cannot_be_taken_out_here(quick: OpLab) -> None:
+    start = quick.state()
+    assert quick.run(ad_group_member, group="Domain Users", member="anna") == Run()
+    text = (
+        f"anna in group Domain Users: anna ({ANNA}) is in Domain Users as its primary group: "
+        "give it another primary group first"
+    )
+    run = quick.run(ad_group_member, group="Domain Users", member="anna", present=False, dry=True)
+    assert run == Run((text,), failed=True)
+    assert quick.state() == start
+
+
+def test_who_cannot_be_told_fails_in_the_dry_run_too_and_nothing_is_written(quick: OpLab) -> None:
+    start = quick.state()
+    runs = [quick.run(ad_group_member, dry=dry, group=GROUP, member=r"CONTOSO\nobody") for dry in (True, False)]
+    assert runs[0] == runs[1]
+    assert (runs[0].failed, runs[0].writes, len(runs[0].shown)) == (True, (), 1)
+    assert r"CONTOSO\nobody" in runs[0].shown[0]
+    assert quick.state() == start
+
+
+def test_a_group_that_is_not_there_and_that_nobody_makes_fails_the_dry_run(quick: OpLab) -> None:
+    start = quick.state()
+    text = "anna in group nobody's: there is no group nobody's (asked dc01.contoso.com)"
+    wanted: dict[str, Any] = {"group": "nobody's", "member": "anna"}
+    runs = [quick.run(ad_group_member, dry=dry, **wanted) for dry in (True, False)]
+    assert runs == [Run((text,), failed=True)] * 2
+    assert quick.run(ad_group_member, present=False, **wanted) == Run()
+    assert quick.state() == start

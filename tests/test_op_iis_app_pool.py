@@ -1,0 +1,159 @@
+"""iis_app_pool on the lab: dry, applied, again, spelled otherwise, refused, taken back. What is compared is tests/test_plans_iis.py's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from model.secret import Secret
+from operations.iis import iis_app_pool, iis_site
+from tests.oplab import OpLab, Run, engines, told
+
+POOL: Final = "MIM MFASDK"
+WHAT: Final = f"application pool {POOL}"
+ADD: Final = "//applicationPools/add"
+WANTED: Final[dict[str, Any]] = {
+    "app_pool": POOL,
+    "runtime_version": "v4.0",
+    "pipeline_mode": "Classic",
+    "start_mode": "AlwaysRunning",
+    "running": True,
+}
+DEFAULT: Final = {"name": "DefaultAppPool", "managedRuntimeVersion": "v4.0"}
+
+
+@pytest.fixture(params=engines("mfa"))
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpLab]:
+    with OpLab(tmp_path, request.param, "mfa01") as lab:
+        yield lab
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Iterator[OpLab]:
+    with OpLab(tmp_path, "python", "mfa01") as lab:
+        yield lab
+
+
+def test_a_pool_is_made_once_whatever_its_spelling_and_taken_back(lab: OpLab) -> None:
+    start = lab.state()
+    made = told(
+        WHAT,
+        "app_pool: (absent) -> MIM MFASDK",
+        "runtime_version: (absent) -> v4.0",
+        "pipeline_mode: (absent) -> Classic",
+        "start_mode: (absent) -> AlwaysRunning",
+        "state: (absent) -> Started",
+    )
+    assert lab.run(iis_app_pool, dry=True, **WANTED) == Run(shown=(made,))
+    assert lab.state() == start
+    assert lab.run(iis_app_pool, **WANTED) == Run(shown=(made,), writes=("Edit-IisConfig", "Set-IisState"))
+    stored = {
+        "name": POOL,
+        "managedRuntimeVersion": "v4.0",
+        "managedPipelineMode": "Classic",
+        "startMode": "AlwaysRunning",
+    }
+    assert lab.xpath(ADD) == [DEFAULT, stored]
+    done = lab.state()
+    other_spelling = WANTED | {"app_pool": "mim mfasdk", "runtime_version": "V4.0"}
+    assert lab.deploy((iis_app_pool, WANTED), (iis_app_pool, other_spelling)) == Run()
+    assert lab.state() == done
+    gone = lab.run(iis_app_pool, app_pool="mim mfasdk", present=False)
+    assert gone == Run((told("application pool mim mfasdk", "app_pool: MIM MFASDK -> (absent)"),), ("Edit-IisConfig",))
+    assert lab.xpath(ADD) == [DEFAULT]
+
+
+def test_what_another_administrator_did_meanwhile_is_not_written_over(lab: OpLab) -> None:
+    def another() -> None:
+        lab.edit_iis('<add name="DefaultAppPool"', '<add name="Theirs" /><add name="DefaultAppPool"')
+
+    run = lab.run(iis_app_pool, app_pool=POOL, meanwhile=another)
+    refused = (
+        f"Edit-IisConfig {lab.iis_config}: the file is (hash), expected (hash) [conflict]. "
+        "It changed since it was read; nothing was written. Run again."
+    )
+    assert run == Run((told(WHAT, "app_pool: (absent) -> MIM MFASDK"), refused), ("Edit-IisConfig",), failed=True)
+    assert lab.xpath(ADD) == [{"name": "Theirs"}, DEFAULT]
+
+
+def test_only_what_differs_is_written_and_a_setting_that_is_not_named_stays(quick: OpLab) -> None:
+    quick.run(iis_app_pool, **WANTED)
+    run = quick.run(iis_app_pool, app_pool=POOL, start_mode="OnDemand")
+    assert run == Run((told(WHAT, "start_mode: AlwaysRunning -> OnDemand"),), ("Edit-IisConfig",))
+    run = quick.run(iis_app_pool, app_pool=POOL, running=False)
+    assert run == Run((told(WHAT, "state: Started -> Stopped"),), ("Set-IisState",))
+    assert quick.state()[f"iis pool {POOL}"] == "Stopped"
+    assert quick.xpath(ADD)[1]["managedPipelineMode"] == "Classic"
+
+
+ACCOUNT: Final[dict[str, Any]] = {
+    "app_pool": POOL,
+    "identity": "SpecificUser",
+    "user": r"CONTOSO\sdk",
+    "password": Secret("p w<&'\"`$%ü\\"),
+}
+
+
+def test_a_password_is_written_when_none_is_stored_and_when_the_user_changes_and_when_asked(lab: OpLab) -> None:
+    shown = told(
+        WHAT,
+        "app_pool: (absent) -> MIM MFASDK",
+        "identity: (absent) -> SpecificUser",
+        r"user: (absent) -> CONTOSO\sdk",
+        "password: (secret) -> (secret) changed",
+    )
+    assert lab.run(iis_app_pool, **ACCOUNT) == Run((shown,), ("Edit-IisConfig",))
+    another = ACCOUNT | {"password": Secret("another")}
+    assert lab.run(iis_app_pool, **another) == Run()  # what is stored is never read back, so it cannot be compared
+    rotated = lab.run(iis_app_pool, **another, rotate_password=True)
+    assert rotated == Run((told(WHAT, "password: (secret) -> (secret) changed"),), ("Edit-IisConfig",))
+    moved = lab.run(iis_app_pool, **another | {"user": "sdk@contoso.com"})
+    user = r"user: CONTOSO\sdk -> sdk@contoso.com"
+    assert moved == Run((told(WHAT, user, "password: (secret) -> (secret) changed"),), ("Edit-IisConfig",))
+
+
+def test_a_pool_that_a_site_is_in_is_not_removed(quick: OpLab) -> None:
+    quick.run(iis_app_pool, app_pool=POOL)
+    quick.run(iis_site, site="S", path=r"C:\inetpub\s", app_pool=POOL, bindings=[{"protocol": "http", "port": 81}])
+    start = quick.state()
+    refused = Run((f"{WHAT}: the pool runs S/. Give these another pool first.",), failed=True)
+    assert quick.run(iis_app_pool, app_pool=POOL, present=False, dry=True) == refused
+    assert quick.run(iis_app_pool, app_pool=POOL, present=False) == refused
+    assert quick.state() == start
+
+
+REFUSALS: Final = {
+    "a user without an identity": (
+        {"user": "x"},
+        "identity is not named, user and password are for SpecificUser only.",
+    ),
+    "an empty password": (
+        ACCOUNT | {"password": Secret("")},
+        "the password is empty. Leave it out for a managed account.",
+    ),
+    "an identity without a user": (
+        {"identity": "SpecificUser"},
+        "identity SpecificUser needs a user. Give user, and password unless it is a managed account.",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("arguments", "text"), REFUSALS.values(), ids=REFUSALS)
+def test_what_cannot_be_is_refused_in_the_dry_run_too(quick: OpLab, arguments: dict[str, Any], text: str) -> None:
+    start, wanted = quick.state(), {"app_pool": POOL, **arguments}
+    refused = Run((f"{WHAT}: {text}",), failed=True)
+    assert [quick.run(iis_app_pool, dry=dry, **wanted) for dry in (True, False)] == [refused, refused]
+    assert quick.state() == start
+
+
+def test_a_host_without_iis_fails_alone_with_a_line_that_says_so(tmp_path: Path) -> None:
+    with OpLab(tmp_path, "python", "mim01") as lab:
+        start = lab.state()
+        run = lab.run(iis_app_pool, app_pool=POOL, dry=True)
+        assert (run.writes, run.failed, "not-installed" in run.shown[0]) == ((), True, True)
+        assert lab.run(iis_app_pool, app_pool=POOL).failed
+        assert lab.state() == start

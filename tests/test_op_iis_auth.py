@@ -1,0 +1,165 @@
+"""iis_auth on the lab: dry, applied, again, spelled otherwise, refused, taken back. What is compared is tests/test_plans_iis.py's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from operations.iis import iis_auth, iis_site
+from tests.oplab import OpLab, Run, engines, told
+
+SITE: Final = "Default Web Site"
+WHAT: Final = f"authentication of {SITE}/"
+AT: Final = f"/configuration/location[@path='{SITE}']//authentication"
+WANTED: Final[dict[str, Any]] = {
+    "site": SITE,
+    "anonymous": False,
+    "windows": True,
+    "providers": ["NTLM", "Negotiate"],
+}
+CHANGED: Final = told(
+    WHAT, "anonymous: true -> false", "windows: false -> true", "providers: Negotiate, NTLM -> NTLM, Negotiate"
+)
+
+
+@pytest.fixture(params=engines("mfa"))
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpLab]:
+    with OpLab(tmp_path, request.param, "mfa01") as lab:
+        yield lab
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Iterator[OpLab]:
+    with OpLab(tmp_path, "python", "mfa01") as lab:
+        yield lab
+
+
+def test_schemes_are_switched_once_in_one_commit_whatever_the_spelling_and_taken_back(lab: OpLab) -> None:
+    start = lab.state()
+    assert lab.run(iis_auth, dry=True, **WANTED) == Run((CHANGED,))
+    assert lab.state() == start
+    assert lab.run(iis_auth, **WANTED) == Run((CHANGED,), ("Edit-IisConfig",))
+    assert lab.xpath(f"{AT}/anonymousAuthentication") == [{"enabled": "false"}]
+    assert lab.xpath(f"{AT}/windowsAuthentication") == [{"enabled": "true"}]
+    assert lab.xpath(f"{AT}/windowsAuthentication/providers/add") == [{"value": "NTLM"}, {"value": "Negotiate"}]
+    assert lab.xpath(f"{AT}/basicAuthentication | {AT}/digestAuthentication") == []
+    done = lab.state()
+    other_spelling = WANTED | {"site": SITE.upper(), "path": "", "providers": ["ntlm", "NEGOTIATE"]}
+    assert lab.deploy((iis_auth, WANTED), (iis_auth, other_spelling)) == Run()
+    assert lab.state() == done
+    back = WANTED | {"anonymous": True, "windows": False, "providers": ["Negotiate", "NTLM"]}
+    shown = told(
+        WHAT, "anonymous: false -> true", "windows: true -> false", "providers: NTLM, Negotiate -> Negotiate, NTLM"
+    )
+    assert lab.run(iis_auth, **back) == Run((shown,), ("Edit-IisConfig",))
+    assert lab.run(iis_auth, dry=True, **back) == Run()
+
+
+def test_what_another_administrator_did_meanwhile_is_not_written_over(lab: OpLab) -> None:
+    def another() -> None:
+        lab.edit_iis("<basicAuthentication />", '<basicAuthentication realm="theirs" />')
+
+    refused = (
+        f"Edit-IisConfig {lab.iis_config}: the file is (hash), expected (hash) [conflict]. "
+        "It changed since it was read; nothing was written. Run again."
+    )
+    run = lab.run(iis_auth, meanwhile=another, **WANTED)
+    assert run == Run((CHANGED, refused), ("Edit-IisConfig",), failed=True)
+    assert lab.xpath("/configuration/location") == []
+    assert lab.xpath("//basicAuthentication") == [{"realm": "theirs"}]
+
+
+def test_a_scheme_that_is_not_named_stays_as_it_is(quick: OpLab) -> None:
+    run = quick.run(iis_auth, site=SITE, windows=True)
+    assert run == Run((told(WHAT, "windows: false -> true"),), ("Edit-IisConfig",))
+    assert quick.xpath(f"{AT}/*") == [{"enabled": "true"}]
+
+
+def test_a_web_config_below_that_overrides_is_named_with_its_line_and_nothing_is_written(quick: OpLab) -> None:
+    quick.edit_iis(
+        'name="windowsAuthentication" overrideModeDefault="Deny"',
+        'name="windowsAuthentication" overrideModeDefault="Allow"',
+    )
+    quick.machine().write_file(
+        r"C:\inetpub\wwwroot\web.config",
+        b"<configuration>\n<system.webServer><security><authentication>\n"
+        b'<windowsAuthentication enabled="false" />\n'
+        b"</authentication></security></system.webServer>\n</configuration>\n",
+    )
+    start = quick.state()
+    text = (
+        r"system.webServer/security/authentication/windowsAuthentication is set by C:\inetpub\wwwroot\web.config line 3, "
+        "which counts more than applicationHost.config. Take it out there, or set it there."
+    )
+    refused = Run((f"{WHAT}: {text}",), failed=True)
+    assert [quick.run(iis_auth, dry=dry, site=SITE, windows=True) for dry in (True, False)] == [refused, refused]
+    assert quick.state() == start
+
+
+WITHOUT: Final = "WindowsAuthenticationModule"
+REFUSALS: Final[dict[str, tuple[tuple[str, str] | None, dict[str, Any], str]]] = {
+    "a module that is not installed": (
+        (f'<add name="{WITHOUT}" image="%windir%\\System32\\inetsrv\\authsspi.dll" />', ""),
+        WANTED,
+        f"windows needs {WITHOUT}, which is not installed (globalModules). Install Web-Windows-Auth, run again.",
+    ),
+    "a module that does not run there": (
+        (f'<add name="{WITHOUT}" />', ""),
+        WANTED,
+        f"windows needs {WITHOUT}, which is installed but switched off there (modules). Switch it on first.",
+    ),
+    "both off in one step": (
+        None,
+        WANTED | {"windows": False},
+        "anonymous and windows are not switched off in one step: nobody could log on. Switch one off.",
+    ),
+    "nobody could log on": (
+        None,
+        {"site": SITE, "anonymous": False},
+        "no scheme would be left on: nobody could log on. Switch another one on first.",
+    ),
+    "no such application": (
+        None,
+        WANTED | {"path": "/app"},
+        f"site '{SITE}' has no application or virtual directory '/app'; it has /.",
+    ),
+    "no such site": (
+        None,
+        WANTED | {"site": "nobody's"},
+        'there is no site "nobody\'s". Create it before (iis_site), or name another one.',
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("edit", "wanted", "text"), REFUSALS.values(), ids=REFUSALS)
+def test_what_would_lock_out_or_do_nothing_is_refused_in_the_dry_run_too(
+    quick: OpLab, edit: tuple[str, str] | None, wanted: dict[str, Any], text: str
+) -> None:
+    if edit is not None:
+        quick.edit_iis(*edit)
+    start, what = quick.state(), f"authentication of {wanted['site']}{wanted.get('path', '/')}"
+    refused = Run((f"{what}: {text}",), failed=True)
+    assert [quick.run(iis_auth, dry=dry, **wanted) for dry in (True, False)] == [refused, refused]
+    assert quick.state() == start
+
+
+def test_a_site_that_an_earlier_operation_announced_is_shown_as_the_one_to_come(quick: OpLab) -> None:
+    site = (
+        iis_site,
+        {
+            "site": "S",
+            "path": r"C:\inetpub\s",
+            "app_pool": "DefaultAppPool",
+            "bindings": [{"protocol": "http", "port": 81}],
+        },
+    )
+    auth = (iis_auth, WANTED | {"site": "s"})
+    dry = quick.deploy(site, auth, dry=True)
+    assert dry.shown[1] == "site S would be created, then: " + CHANGED.replace(f"{SITE}/", "s/")
+    run = quick.deploy(site, auth)
+    assert (run.shown, run.writes, run.failed) == (dry.shown, ("New-Folder", "Edit-IisConfig", "Edit-IisConfig"), False)
+    assert quick.deploy(site, auth) == Run()

@@ -1,0 +1,186 @@
+"""iis_site on the lab: dry, applied, again, spelled otherwise, refused, cut, taken back. What is compared is tests/test_plans_iis_site.py's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from lab.seed import LabCertificate, certificate
+from operations.iis import iis_app_pool, iis_site
+from tests.oplab import OpLab, Run, engines, told
+
+SITE: Final = "MIM MFASDK"
+FOLDER: Final = r"C:\inetpub\wwwroot\mfasdk"
+PRINT: Final = certificate("mfa01").thumbprint
+RECORD: Final = (
+    r"registry HKLM\SYSTEM\CurrentControlSet\Services\HTTP\Parameters\SslBindingInfo\0.0.0.0:9999\SslCertHash"
+)
+BINDINGS: Final = "//site/bindings/binding"
+HTTP: Final = {"protocol": "http", "bindingInformation": "*:80:"}
+HTTPS: Final = {"protocol": "https", "bindingInformation": "*:9999:"}
+WANTED: Final[dict[str, Any]] = {
+    "site": SITE,
+    "path": FOLDER,
+    "app_pool": "DefaultAppPool",
+    "bindings": [{"protocol": "https", "port": 9999, "thumbprint": PRINT}],
+}
+MADE: Final = told(
+    f"site {SITE}",
+    f"folder: (absent) -> {FOLDER}",
+    "site: (absent) -> MIM MFASDK",
+    "id: (absent) -> 2",
+    f"path: (absent) -> {FOLDER}",
+    "app_pool: (absent) -> DefaultAppPool",
+    "binding: (absent) -> https *:9999:",
+    f"certificate (https *:9999:): (absent) -> {PRINT}",
+)
+ALL_WRITES: Final = ("New-Folder", "Edit-IisConfig", "Set-SslBinding")
+
+
+@pytest.fixture(params=engines("mfa"))
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpLab]:
+    with OpLab(tmp_path, request.param, "mfa01") as lab:
+        yield lab
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Iterator[OpLab]:
+    with OpLab(tmp_path, "python", "mfa01") as lab:
+        yield lab
+
+
+def binding(**other: Any) -> dict[str, Any]:
+    return WANTED | {"bindings": [{"protocol": "https", "port": 9999, "thumbprint": PRINT} | other]}
+
+
+def test_a_site_is_made_with_its_folder_and_certificate_once_whatever_its_spelling_and_taken_back(lab: OpLab) -> None:
+    start = lab.state()
+    assert lab.run(iis_site, dry=True, **WANTED) == Run((MADE,))
+    assert lab.state() == start
+    assert lab.run(iis_site, **WANTED) == Run((MADE,), ALL_WRITES)
+    assert lab.xpath(BINDINGS) == [HTTP, HTTPS]
+    assert lab.xpath("//site[@id=2]//virtualDirectory") == [{"path": "/", "physicalPath": FOLDER}]
+    done = lab.state()
+    new = {name: value for name, value in done.items() if name not in start and not name.startswith("(")}
+    assert {name: value for name, value in new.items() if not name.startswith("registry")} == {
+        f"folder {FOLDER}": "",
+        "iis site MIM MFASDK": "Started",
+    }
+    assert new[RECORD].upper() == PRINT
+    other_spelling = {
+        "site": "mim mfasdk",
+        "path": "c:/inetpub/WWWROOT/mfasdk/",
+        "app_pool": "defaultapppool",
+        "bindings": [
+            {"protocol": "https", "port": 9999, "thumbprint": f"\u200e {PRINT[:2]} {PRINT[2:]}".lower(), "store": "MY"}
+        ],
+    }
+    assert lab.deploy((iis_site, WANTED), (iis_site, other_spelling)) == Run()
+    assert lab.state() == done
+    gone = lab.run(iis_site, site="mim mfasdk", present=False)
+    assert gone == Run((told("site mim mfasdk", "site: MIM MFASDK -> (absent)"),), ("Edit-IisConfig",))
+    assert lab.xpath(BINDINGS) == [HTTP]
+    assert f"folder {FOLDER}" in lab.state()
+
+
+def test_what_another_administrator_did_meanwhile_is_not_written_over(lab: OpLab) -> None:
+    def another() -> None:
+        lab.edit_iis('bindingInformation="*:80:"', 'bindingInformation="*:8080:"')
+
+    run = lab.run(iis_site, meanwhile=another, **WANTED)
+    refused = (
+        f"Edit-IisConfig {lab.iis_config}: the file is (hash), expected (hash) [conflict]. "
+        "It changed since it was read; nothing was written. Run again."
+    )
+    assert run == Run((MADE, refused), ("New-Folder", "Edit-IisConfig"), failed=True)
+    assert lab.xpath(BINDINGS) == [HTTP | {"bindingInformation": "*:8080:"}]
+    assert RECORD not in lab.state()
+    assert lab.run(iis_site, **WANTED).writes == ("Edit-IisConfig", "Set-SslBinding")  # the folder is there by now
+
+
+def test_a_run_that_was_cut_before_the_certificate_is_mended_by_the_next(quick: OpLab) -> None:
+    quick.run(iis_site, **WANTED | {"bindings": [{"protocol": "https", "port": 9999}]})
+    assert RECORD not in quick.state()
+    run = quick.run(iis_site, **WANTED)
+    shown = told(f"site {SITE}", f"certificate (https *:9999:): (absent) -> {PRINT}")
+    assert run == Run((shown,), ("Set-SslBinding",))
+    assert quick.state()[RECORD].upper() == PRINT
+
+
+def test_a_certificate_of_http_sys_that_changed_meanwhile_is_left_alone(quick: OpLab) -> None:
+    quick.run(iis_site, **WANTED)
+    newer, theirs = (certificate("mfa01", not_after=datetime(year, 1, 1, tzinfo=UTC)) for year in (2048, 2047))
+    machine = quick.machine()
+    for one in (newer, theirs):
+        machine.add_certificate(one.pfx, one.password)
+    key = RECORD.removeprefix("registry ").rpartition("\\")[0]
+
+    def another() -> None:
+        machine.set_registry(key, dict(machine.registry(key)) | {"SslCertHash": bytes.fromhex(theirs.thumbprint)})
+
+    run = quick.run(iis_site, meanwhile=another, **binding(thumbprint=newer.thumbprint))
+    assert (run.writes, run.failed) == (("Set-SslBinding",), True)
+    assert "[conflict]" in run.shown[-1]
+    assert quick.state()[RECORD].upper() == theirs.thumbprint
+
+
+def test_other_bindings_and_flags_of_the_site_stay_as_they_are(quick: OpLab) -> None:
+    quick.run(iis_site, **WANTED)
+    mine = '<binding protocol="https" bindingInformation="*:9999:" />'
+    theirs = '<binding protocol="http" bindingInformation="*:81:old" />'
+    quick.edit_iis(mine, f'{theirs}{mine.replace(" />", """ sslFlags="32" />""")}')
+    run = quick.run(iis_site, site=SITE, bindings=[{"protocol": "http", "port": 82, "host": "new.contoso.com"}])
+    assert run == Run((told(f"site {SITE}", "binding: (absent) -> http *:82:new.contoso.com"),), ("Edit-IisConfig",))
+    assert quick.xpath("//site[@id=2]/bindings/binding") == [
+        {"protocol": "http", "bindingInformation": "*:81:old"},
+        HTTPS | {"sslFlags": "32"},
+        {"protocol": "http", "bindingInformation": "*:82:new.contoso.com"},
+    ]
+
+
+def test_a_site_in_a_pool_that_an_earlier_operation_announced_is_shown_in_full_and_then_made_so(quick: OpLab) -> None:
+    pool = (iis_app_pool, {"app_pool": "P"})
+    site = (iis_site, WANTED | {"app_pool": "p"})
+    made = MADE.replace("DefaultAppPool", "p")
+    dry = quick.deploy(pool, site, dry=True)
+    first = told("application pool P", "app_pool: (absent) -> P")
+    assert dry == Run((first, f"application pool P would be created, then: {made}"))
+    run = quick.deploy(pool, site)
+    assert (run.writes, run.failed) == (("Edit-IisConfig", *ALL_WRITES), False)
+    assert quick.deploy(pool, site) == Run()
+
+
+def test_a_pool_that_nobody_makes_fails_the_dry_run_and_is_named(quick: OpLab) -> None:
+    start = quick.state()
+    wanted = WANTED | {"app_pool": "nobody's"}
+    text = 'site MIM MFASDK: there is no application pool "nobody\'s". Create it before (iis_app_pool), or name another one.'
+    assert [quick.run(iis_site, dry=dry, **wanted) for dry in (True, False)] == [Run((text,), failed=True)] * 2
+    assert quick.state() == start
+
+
+def stored(quick: OpLab, made: LabCertificate, *, private_key: bool = True) -> str:
+    return quick.machine().add_certificate(made.pfx, made.password, private_key=private_key)
+
+
+@pytest.mark.slow
+def test_a_certificate_that_cannot_serve_is_found_before_anything_is_written(quick: OpLab) -> None:
+    expired = stored(quick, certificate("mfa01", not_after=datetime(2024, 1, 1, tzinfo=UTC)))
+    early = stored(quick, certificate("mfa01", not_before=datetime(2048, 1, 1, tzinfo=UTC)))
+    keyless = stored(quick, certificate("mfa01", names=("other.contoso.com",)), private_key=False)
+    start, said = quick.state(), {}
+    for name, thumbprint in {"absent": "A" * 40, "expired": expired, "early": early, "keyless": keyless}.items():
+        runs = [quick.run(iis_site, dry=dry, **binding(thumbprint=thumbprint)) for dry in (True, False)]
+        assert runs[0] == runs[1]
+        assert (runs[0].failed, runs[0].writes, len(runs[0].shown)) == (True, (), 1)
+        said[name] = runs[0].shown[0].replace(thumbprint, "THUMBPRINT").partition(f"site {SITE}: https *:9999:: ")[2]
+    assert quick.state() == start
+    assert said == {
+        "absent": "certificate THUMBPRINT is not in LocalMachine\\My. Import it there with its private key, or name another thumbprint.",
+        "expired": "certificate THUMBPRINT (CN=mfa01.contoso.com) expired on 2024-01-01 00:00 UTC. Name a new one.",
+        "early": "certificate THUMBPRINT (CN=mfa01.contoso.com) is not valid before 2048-01-01 00:00 UTC.",
+        "keyless": "certificate THUMBPRINT (CN=other.contoso.com) has no private key in LocalMachine\\My. Import the PFX, not the CER.",
+    }

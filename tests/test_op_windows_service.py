@@ -1,0 +1,176 @@
+"""
+windows_service on the lab: dry, applied, again, spelled otherwise, refused, taken back; restarts that a file, the deploy or the user asks for.
+
+What is compared is tests/test_plans_windows.py's; one host after the other is tests/test_deploy.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from facts.windows import WindowsService
+from lab import verbs
+from lab.engine import Service
+from lab.python_engine import PythonMachine
+from lab.seed import MFA_SETTINGS
+from operations.windows import windows_service
+from operations.xml import xml_elements
+from tests.oplab import OpLab, Run, engines, told
+
+NAME: Final = "FIMService"
+WHAT: Final = f"service {NAME}"
+RESTART: Final = ("Set-ServiceState", "Set-ServiceState")
+
+
+@pytest.fixture(params=engines("mim"))
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpLab]:
+    with OpLab(tmp_path, request.param, "mim01") as lab:
+        yield lab
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Iterator[OpLab]:
+    with OpLab(tmp_path, "python", "mim01") as lab:
+        yield lab
+
+
+def moment(lab: OpLab, service: str = NAME) -> datetime | None:
+    return lab.machine().service_state(service)[1]
+
+
+def stop(lab: OpLab) -> None:
+    """Another administrator, at the service control manager itself."""
+    machine = lab.machine()
+    assert isinstance(machine, PythonMachine)
+    request = {"verb": "Set-ServiceState", "args": {"service": NAME, "state": "stopped", "expected": "running"}}
+    answer, _ = verbs.call(machine, request, session=verbs.Session(4711))
+    assert answer["ok"], answer
+
+
+def test_a_service_is_stopped_and_started_once_whatever_its_spelling(lab: OpLab) -> None:
+    start = lab.state()
+    stopped = told(WHAT, "state: running -> stopped")
+    assert lab.run(windows_service, dry=True, service=NAME, running=False) == Run((stopped,))
+    assert lab.state() == start
+    assert lab.run(windows_service, service=NAME, running=False) == Run((stopped,), ("Set-ServiceState",))
+    assert lab.machine().service_state(NAME) == ("stopped", None)
+    done = lab.state()
+    wanted = [(windows_service, {"service": service, "running": False}) for service in (NAME, "fimservice")]
+    assert lab.deploy(*wanted) == Run()
+    assert lab.state() == done
+    back = told("service fimservice", "state: stopped -> running")
+    assert lab.run(windows_service, service="fimservice") == Run((back,), ("Set-ServiceState",))
+    assert lab.machine().service_state(NAME)[0] == "running"
+
+
+def test_a_file_that_is_newer_than_the_process_restarts_it_once(lab: OpLab) -> None:
+    machine = lab.machine()
+    wanted: dict[str, Any] = {"service": NAME, "reads": MFA_SETTINGS}
+    assert lab.run(windows_service, **wanted) == Run()  # the process is younger than the file
+    machine.write_file(MFA_SETTINGS, machine.read_file(MFA_SETTINGS) or b"")
+    start, before = lab.state(), moment(lab)
+    shown = told(WHAT, f"process: started (time) -> restarted: {MFA_SETTINGS} was written at (time)")
+    assert lab.run(windows_service, dry=True, **wanted) == Run((shown,))
+    assert lab.state() == start
+    assert lab.run(windows_service, **wanted) == Run((shown,), RESTART)
+    after = moment(lab)
+    assert before is not None
+    assert after is not None
+    assert after > before
+    assert lab.run(windows_service, **wanted) == Run()
+    assert moment(lab) == after
+
+
+def test_a_service_that_another_stopped_meanwhile_is_not_stopped_again(quick: OpLab) -> None:
+    run = quick.run(windows_service, service=NAME, restart=True, meanwhile=lambda: stop(quick))
+    assert (run.writes, run.failed, len(run.shown)) == (("Set-ServiceState",), True, 2)
+    assert "[conflict]" in run.shown[1]
+    assert quick.machine().service_state(NAME)[0] == "stopped"
+    assert quick.run(windows_service, service=NAME).shown == (told(WHAT, "state: stopped -> running"),)
+
+
+def test_a_file_that_an_earlier_operation_will_write_is_a_reason_in_the_dry_run(quick: OpLab) -> None:
+    settings = (xml_elements, {"file": MFA_SETTINGS, "clear": "LICENSE_KEY"})
+    service = (windows_service, {"service": NAME, "reads": MFA_SETTINGS})
+    dry = quick.deploy(settings, service, dry=True)
+    assert dry.shown[1] == told(WHAT, f"process: started (time) -> restarted: {MFA_SETTINGS} would be written")
+    run = quick.deploy(settings, service)
+    assert (run.writes, run.failed) == (("Copy-File", "Write-File", *RESTART), False)
+    assert quick.deploy(settings, service) == Run()
+
+
+def test_a_restart_that_is_asked_for_is_done_once_and_every_time(quick: OpLab) -> None:
+    shown = told(WHAT, "process: started (time) -> restarted: asked for")
+    moments = [moment(quick)]
+    for _ in range(2):
+        assert quick.run(windows_service, service=NAME, restart=True) == Run((shown,), RESTART)
+        moments.append(moment(quick))
+    assert len(set(moments)) == 3
+
+
+def test_what_the_deploy_knows_is_asked_when_the_operation_runs_and_its_hint_is_told_once(quick: OpLab) -> None:
+    reasons = iter(["anna would join", "anna joined"])
+    run = quick.run(windows_service, service=NAME, because=lambda: next(reasons))
+    planned, done = (
+        told(WHAT, f"process: started (time) -> restarted: {text}") for text in ("anna would join", "anna joined")
+    )
+    assert run == Run((planned, done), RESTART)
+    hint: dict[str, Any] = {"because": lambda: "", "hint": lambda: "cannot be told"}
+    assert quick.run(windows_service, service=NAME, **hint) == Run((f"{WHAT}: cannot be told",))
+
+
+def test_dependents_that_run_stop_before_and_run_afterwards_and_the_others_stay_stopped(quick: OpLab) -> None:
+    machine = quick.machine()
+    for name, needs, running in (("Near", NAME, True), ("Far", "near", True), ("Idle", NAME, False)):
+        machine.add_service(Service(name, rf"C:\{name}\{name}.exe", depends_on=(needs,), running=running))
+    start, before = quick.state(), moment(quick, "Far")
+    again = "running -> stopped, then started again"
+    shown = told(
+        WHAT, "process: started (time) -> restarted: asked for", f"dependent Near: {again}", f"dependent Far: {again}"
+    )
+    assert quick.run(windows_service, dry=True, service=NAME, restart=True) == Run((shown,))
+    assert quick.state() == start
+    assert quick.run(windows_service, service=NAME, restart=True) == Run((shown,), ("Set-ServiceState",) * 6)
+    states = [machine.service_state(name)[0] for name in (NAME, "Near", "Far", "Idle")]
+    assert states == ["running", "running", "running", "stopped"]
+    assert moment(quick, "Far") != before
+
+
+def test_a_service_that_does_not_come_up_fails_the_host(quick: OpLab) -> None:
+    machine = quick.machine()
+    machine.add_service(Service("Broken", r"C:\Broken\Broken.exe", running=False, broken=True))
+    run = quick.run(windows_service, service="Broken")
+    assert (run.writes, run.failed, run.shown[0]) == (
+        ("Set-ServiceState",),
+        True,
+        told("service Broken", "state: stopped -> running"),
+    )
+    assert quick.run(windows_service, service="Broken", dry=True).failed is False  # the next run tries again
+
+
+REFUSALS: Final[dict[str, tuple[dict[str, Any], str]]] = {
+    "absent": ({"service": "Nothing"}, "there is no service 'Nothing' on this host. Is the product installed?"),
+    "disabled": ({"service": "Off"}, "service Off is disabled: enable it, or declare running=False"),
+    "rolling without one after the other": (
+        {"service": NAME, "rolling": True},
+        "rolling=True needs _serial=True beside it, or all hosts restart at once",
+    ),
+}
+
+
+@pytest.mark.parametrize(("wanted", "text"), REFUSALS.values(), ids=REFUSALS)
+def test_what_cannot_be_is_refused_in_the_dry_run_too(quick: OpLab, wanted: dict[str, Any], text: str) -> None:
+    quick.machine().add_service(Service("Off", r"C:\Off\Off.exe", start="disabled", running=False))
+    start = quick.state()
+    runs = [quick.run(windows_service, dry=dry, **wanted) for dry in (True, False)]
+    assert runs == [Run((f"service {wanted['service']}: {text}",), failed=True)] * 2
+    assert quick.state() == start
+
+
+def test_the_fact_tells_the_folder_of_its_program(quick: OpLab) -> None:
+    assert quick.fact(WindowsService, service=NAME).folder == MFA_SETTINGS.rpartition("\\")[0]

@@ -1,0 +1,175 @@
+"""
+xml_elements on the lab, with the MfaSettings.xml of a MIM Service: dry, applied, again, spelled otherwise, refused, taken back.
+
+What is spliced and which files are refused is tests/test_plans_xml.py's and tests/test_xml_bad_files.py's; the shape of the file is unknown, so the
+rhythm runs with three roots.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from lab.engine import Machine
+from lab.seed import MFA_SETTINGS, MIM_FOLDER, NAMESPACE, Role, Root, mfa_settings, seed
+from operations.xml import xml_elements
+from tests.oplab import OpLab, Run, engines, told
+
+URL: Final = "https://mfa01.contoso.com:9999/MultiFactorAuthWebServiceSdk/PfWsSdk.asmx"
+SECRETS: Final = ("LICENSE_KEY", "GROUP_KEY", "CERT_PASSWORD")
+UNUSED: Final = (*SECRETS, "CertFilePath")
+WANTED: Final[dict[str, Any]] = {
+    "file": MFA_SETTINGS,
+    "set": {"Username": "mimservice@contoso.com", "LOCMFA": "true", "LOCMFASRV": URL},
+    "clear": UNUSED,
+    "ignore_case": True,
+}
+PARENTS: Final[dict[Root, dict[str, Any]]] = {
+    "plain": {},
+    "namespace": {"parent": "/m:MfaSettings", "namespaces": {"m": NAMESPACE}},
+    "nested": {"parent": "/configuration/MfaSettings"},
+}
+
+
+def shaped(machine: Machine, role: Role, build: str | None, *, root: Root, encoding: str) -> None:
+    """The state `installed`, with another shape of the file."""
+    seed(machine, role, root=root, encoding=encoding)
+
+
+def started(tmp_path: Path, engine: Any, root: Root = "plain", encoding: str = "utf-8") -> OpLab:
+    return OpLab(tmp_path, engine, "mim01", seed=partial(shaped, root=root, encoding=encoding))
+
+
+@pytest.fixture(params=engines("mim"))
+def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpLab]:
+    with started(tmp_path, request.param) as lab:
+        yield lab
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Iterator[OpLab]:
+    with started(tmp_path, "python") as lab:
+        yield lab
+
+
+def backup_of(data: bytes) -> str:
+    return f"{MFA_SETTINGS}.{hashlib.sha256(data).hexdigest()[:12]}.bak"
+
+
+def diff(data: bytes, what: str = MFA_SETTINGS) -> str:
+    return told(
+        what,
+        f"backup: (absent) -> {backup_of(data)}",
+        "Username: mimservice -> mimservice@contoso.com",
+        "LOCMFA: (absent) -> true",
+        f"LOCMFASRV: (absent) -> {URL}",
+        *(f"{name}: (secret) -> (secret) changed" for name in SECRETS),
+        rf"CertFilePath: {MIM_FOLDER}\MfaCerts\cert_key.p12 -> (empty)",
+    )
+
+
+def expected(data: bytes, root: Root, encoding: str) -> bytes:
+    """What the file must be afterwards, made by hand: each line that is meant is another one, two lines are new, all else is as before."""
+    lines: Sequence[str] = data.decode(encoding).split("\r\n")
+    indent = "    " if root == "nested" else "  "
+    after = []
+    for line in lines:
+        name = line.strip().removeprefix("<").partition(">")[0]
+        if name in UNUSED:
+            after.append(f"{indent}<{name}></{name}>")
+        elif name == "Username":
+            after.append(f"{indent}<Username>mimservice@contoso.com</Username>")
+        elif name == "DefaultCountryCode":
+            after += [line, f"{indent}<LOCMFA>true</LOCMFA>", f"{indent}<LOCMFASRV>{URL}</LOCMFASRV>"]
+        else:
+            after.append(line)
+    return "\r\n".join(after).encode(encoding)
+
+
+def test_settings_are_written_once_with_a_backup_and_not_over_another_change(lab: OpLab) -> None:
+    machine, before = lab.machine(), mfa_settings()
+    start = lab.state()
+    assert lab.run(xml_elements, dry=True, **WANTED) == Run((diff(before),))
+    assert lab.state() == start
+    theirs = before.replace(b"<DefaultCountryCode>1<", b"<DefaultCountryCode>49<")
+
+    def another() -> None:
+        machine.write_file(MFA_SETTINGS, theirs)
+
+    refused = (
+        f"Copy-File {MFA_SETTINGS}: content is (hash), expected (hash) [conflict]. "
+        "It changed since it was read; nothing was written. Run again."
+    )
+    run = lab.run(xml_elements, meanwhile=another, **WANTED)
+    assert run == Run((diff(before), refused), ("Copy-File",), failed=True)
+    assert (machine.read_file(MFA_SETTINGS), machine.read_file(backup_of(before))) == (theirs, None)
+    assert lab.run(xml_elements, **WANTED) == Run((diff(theirs),), ("Copy-File", "Write-File"))
+    assert machine.read_file(MFA_SETTINGS) == expected(theirs, "plain", "utf-8")
+    assert machine.read_file(backup_of(theirs)) == theirs
+    done = lab.state()
+    other_spelling = WANTED | {
+        "file": MFA_SETTINGS.replace("\\", "/").lower(),
+        "set": {"username": "mimservice@contoso.com"},
+    }
+    assert lab.deploy((xml_elements, WANTED), (xml_elements, other_spelling)) == Run()
+    assert lab.state() == done
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "windows-1252"])
+@pytest.mark.parametrize("root", PARENTS)
+def test_each_shape_and_encoding_is_changed_in_its_elements_alone(tmp_path: Path, root: Root, encoding: str) -> None:
+    before, wanted = mfa_settings(root, encoding), WANTED | PARENTS[root]
+    with started(tmp_path, "python", root, encoding) as lab:
+        run = lab.run(xml_elements, **wanted)
+        assert (run.writes, run.failed) == (("Copy-File", "Write-File"), False)
+        what = f"{wanted['parent']} in {MFA_SETTINGS}" if "parent" in wanted else MFA_SETTINGS
+        assert run.shown == (diff(before, what),)
+        assert lab.machine().read_file(MFA_SETTINGS) == expected(before, root, encoding)
+        assert lab.run(xml_elements, dry=True, **wanted) == Run()
+
+
+def test_unused_elements_can_be_removed_and_all_is_taken_back_from_the_backup(quick: OpLab) -> None:
+    before = mfa_settings()
+    wanted: dict[str, Any] = {"file": MFA_SETTINGS, "remove": UNUSED}
+    run = quick.run(xml_elements, **wanted)
+    shown = [f"{name}: (secret) -> (secret) changed" for name in SECRETS]
+    certificate = rf"CertFilePath: {MIM_FOLDER}\MfaCerts\cert_key.p12 -> (absent)"
+    assert run.shown == (told(MFA_SETTINGS, f"backup: (absent) -> {backup_of(before)}", *shown, certificate),)
+    after = quick.machine().read_file(MFA_SETTINGS)
+    assert after is not None
+    assert [name for name in UNUSED if name.encode() in after] == []
+    kept = quick.machine().read_file(backup_of(before))
+    assert kept == before
+    quick.machine().write_file(MFA_SETTINGS, kept)
+    assert quick.run(xml_elements, **wanted).shown == (
+        told(MFA_SETTINGS, *shown, certificate),
+    )  # the backup is there already
+
+
+def test_a_custom_provider_beside_locmfa_is_refused_in_the_dry_run_too(quick: OpLab) -> None:
+    data = mfa_settings().replace(
+        b"</MfaSettings>", b"  <CustomPhoneProvider>x.dll</CustomPhoneProvider>\r\n</MfaSettings>"
+    )
+    quick.machine().write_file(MFA_SETTINGS, data)
+    start = quick.state()
+    wanted = WANTED | {"refuse_if": {"CustomPhoneProvider": "no source says which of both wins"}}
+    text = f"{MFA_SETTINGS}: <CustomPhoneProvider> on line 10 is not empty: no source says which of both wins"
+    runs = [quick.run(xml_elements, dry=dry, **wanted) for dry in (True, False)]
+    assert runs == [Run((text,), failed=True)] * 2
+    assert quick.state() == start
+
+
+def test_a_file_in_use_is_not_written_and_the_next_run_makes_it_up(lab: OpLab) -> None:
+    start = lab.state()
+    with lab.machine().locked(MFA_SETTINGS):
+        run = lab.run(xml_elements, dry=True, **WANTED)
+    assert (run.writes, run.failed) == ((), True)
+    assert f"Read-File {MFA_SETTINGS}:" in "\n".join(run.shown)
+    assert "[locked]" in "\n".join(run.shown)
+    assert lab.state() == start
+    assert lab.run(xml_elements, **WANTED).failed is False
