@@ -252,8 +252,12 @@ class Configuration:
         attribute = section_schema(SITES, "").collections[0].item.attributes["name"]
         return next((site for site in self.sites() if attribute.same(site.value(attribute), name)), None)
 
-    def check(self, section: str, location: str) -> Element:
-        """The schema of a section that may be used at a location. Raises VerbError as facts/iis.md 3 d, e and r."""
+    def check(self, section: str, location: str, *, effective: bool = False) -> Element:
+        """
+        The schema of a section that may be used at a location. Raises VerbError as facts/iis.md 3 d, e and r.
+
+        What is allowed at the server level only cannot be used with a location tag, yet counts at every site.
+        """
         where = f"{section}@{location}"
         declared = self.host.declaration(section)
         if declared is None:
@@ -263,7 +267,7 @@ class Configuration:
             why = f"there is no site {location.partition('/')[0]!r}"
             raise VerbError("missing", where, why, hresult=FILE_NOT_FOUND)
         definition = declared.get("allowDefinition", "Everywhere")
-        if location and definition in {"AppHostOnly", "MachineOnly"}:
+        if location and not effective and definition in {"AppHostOnly", "MachineOnly"}:
             why = f"the section is allowed at the server level only ({definition})"
             raise VerbError("invalid", where, why, hresult=NOT_SUPPORTED)
         if location and definition == "MachineToApplication" and not self._is_application(location):
@@ -284,7 +288,7 @@ class Configuration:
     def effective(self, section: str, location: str) -> View:
         """A section as it counts at a location, web.config files included. Raises VerbError `locked` for one that sets a locked section."""
         location = location.strip("/")
-        schema = self.check(section, location)
+        schema = self.check(section, location, effective=True)
         layers = [*self._host_layers(section, location), *self._web_layers(section, location)]
         return View(schema, layers, [], self.context(section, location), schema.name, location, own=False)
 

@@ -114,6 +114,12 @@ def test_one_bad_read_does_not_spoil_the_others(machine: IisMachine) -> None:
     ]
 
 
+def test_a_section_of_the_server_level_counts_at_a_site_but_is_not_stored_there(machine: IisMachine) -> None:
+    answers = [machine.section(SITES, "Default Web Site", view) for view in ("stored", "effective")]
+    assert [one["ok"] for one in answers] == [False, True]
+    assert machine.section(SITES, filter={"odd": 1})["error"]["kind"] == "missing"
+
+
 def test_a_location_tag_does_not_make_a_site(machine: IisMachine) -> None:
     machine.config = machine.config.replace("</configuration>", '<location path="Ghost" />\n</configuration>')
     assert machine.section(WINDOWS, "Ghost")["error"]["hresult"] == UNKNOWN_PATH
