@@ -142,10 +142,10 @@ def translate(error: BaseException, settings: WinrmSettings, doing: str) -> Conn
             )
 
 
-def unreachable(error: OSError, settings: WinrmSettings) -> FailedError:
+def unreachable(error: OSError | UnicodeError, settings: WinrmSettings) -> FailedError:
     """Why the first TCP connection failed."""
     match error:
-        case socket.gaierror():
+        case socket.gaierror() | UnicodeError():
             return FailedError(
                 f"host {settings.hostname} not found: check winrm_hostname, or the name server of this machine"
             )
@@ -159,7 +159,7 @@ def unreachable(error: OSError, settings: WinrmSettings) -> FailedError:
                 f"{settings.address} does not answer within {settings.connect_timeout} s: a firewall on the way, or the host is off. "
                 "winrm_connect_timeout makes the wait longer"
             )
-        case _:
+        case OSError():
             return FailedError(f"{settings.address} cannot be reached: {error.strerror or type(error).__name__}")
 
 

@@ -14,9 +14,9 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, get_args
 
-from model.error import HostError
+from model.error import ErrorKind, HostError
 
 FrameKind: TypeAlias = Literal["H", "A", "N", "X"]
 EMPTY: Final = "-"  # an empty last field would be lost by the first strip() on the way
@@ -102,10 +102,19 @@ def parse(line: bytes) -> Frame:
 
 def error_of(answer: Mapping[str, Any]) -> HostError:
     """The error of an answer that is not ok. Raises FrameError where it has another shape."""
+    wrong = FrameError("an error of the far end has another shape than docs/verbs.md says")
     try:
-        return HostError(**answer["error"])
-    except (KeyError, TypeError) as error:
-        raise FrameError("an error of the far end has another shape than docs/verbs.md says") from error
+        error = HostError(**answer["error"])
+    except (KeyError, TypeError):
+        raise wrong from None
+    texts, numbers = (error.what, error.where, error.why), (error.hresult, error.ldap, error.win32)
+    if (
+        error.kind not in get_args(ErrorKind)
+        or not all(isinstance(text, str) for text in texts)
+        or not all(number is None or type(number) is int for number in numbers)
+    ):
+        raise wrong
+    return error
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

@@ -1,16 +1,15 @@
 """
 Calls to one host: one warm PowerShell, numbered requests, and what to do when something breaks (facts/winrm.md 8).
 
-It owns the decision what is sent again and what is not. The requests themselves are wire.py's, the lines frames.py's, the words errors.py's.
+It owns the decision what is sent again and what is not. Requests are wire.py's, lines frames.py's, what the far end says farend.py's.
 """
 
 from __future__ import annotations
 
-import base64
+import contextlib
 import logging
-import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,18 +28,17 @@ from connectors.errors import (
     PendingError,
     QuotaError,
     TooLargeError,
-    VerbError,
     cannot_run,
 )
-from connectors.frames import Frame, FrameError, FrameReader, error_of, new_token, request_line, script_line
+from connectors.farend import PROGRAM, answer_of, command_line, greet, obituary
+from connectors.frames import Frame, FrameError, FrameReader, new_token, request_line, script_line
 from connectors.settings import WinrmSettings
 from connectors.wire import Received, Wire
 
 logger = logging.getLogger(__name__)
 
-PROGRAM: Final = r"%SystemRoot%\System32\WindowsPowerShell\v1.0\powershell.exe"
 NOISE: Final = 4000  # bytes of stderr that are kept to explain a process that dies
-OPTIONS: Final = "-NoLogo -NoProfile -NonInteractive -ExecutionPolicy Bypass -EncodedCommand"
+UNKNOWN: Final = "outcome unknown, run again: every operation compares first"
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,8 @@ class Limits:
     hello_s: float = 60
     idle_s: float = 90
     """an HTTP connection that has been silent for longer is not used again: http.sys drops it at 120 s"""
+    silent_s: float = 14 * 60
+    """a process that got nothing for longer is replaced: it ends by itself after 15 minutes (docs/verbs.md, Wire)"""
     age_s: float = 4 * 3600
     calls: int = 2000
     batch_calls: int = 500
@@ -84,7 +84,7 @@ class Session:
         self._probed = False
         self._piece = 0
         self._used = self._started = clock()
-        self._running = False
+        self._running = self._held = False
         self._reader, self._token, self._seq = FrameReader("-"), "", 0
         self._calls = self._batch_calls = 0
         self._noise = b""
@@ -92,10 +92,10 @@ class Session:
     def open(self) -> None:
         """Reach the host and start the far end, so that what is wrong shows before anything is asked."""
         with self._lock:
-            if self._batch:
-                self._call_batch(HostCall("Test-Echo", value=None), self._clock() + self._limits.hello_s)
-            else:
+            if not self._batch:
                 self._start()
+            if self._batch:
+                self._run(HostCall("Test-Echo", value=None), self._clock() + self._limits.hello_s)
 
     def call(self, call: HostCall, timeout_s: float | None = None) -> Answer:
         """
@@ -103,61 +103,84 @@ class Session:
 
         + timeout_s: seconds for the whole call; default 120. After it the process at the host is ended and the session starts anew.
 
-        Raises VerbError for an error that the verb answered; OutcomeUnknownError where the process was lost during a write;
-        CallTimeoutError, FailedError and QuotaError as they say.
+        Raises VerbError for an error that the verb answered; OutcomeUnknownError where a write was sent and its answer did not come;
+        CallTimeoutError, FailedError, TooLargeError and QuotaError as they say.
         """
         with self._lock:
-            deadline = self._clock() + (timeout_s or self._limits.call_s)
-            frame = self._call_batch(call, deadline) if self._batch else self._call_warm(call, deadline)
-            if frame.json.get("ok") is True:
-                return Answer(frame.json.get("result"), frame.blob)
-            raise VerbError(error_of(frame.json))
+            return answer_of(self._run(call, self._clock() + (timeout_s or self._limits.call_s)), call.verb)
+
+    @property
+    def batch(self) -> bool:
+        """Whether each call has a process of its own: what one call leaves in the process is not there for the next."""
+        return self._batch
+
+    @contextlib.contextmanager
+    def unbroken(self) -> Iterator[None]:
+        """While it is held, the process is not replaced for its age: several calls build on one another (the blocks of a file)."""
+        with self._lock:
+            self._held, held = True, self._held
+            try:
+                yield
+            finally:
+                self._held = held
 
     def close(self) -> None:
         """End the process and delete the shell. Never raises; again is fine."""
         with self._lock:
+            self._wire.hurry()
             if self._running:
                 try:
-                    self._wire.send(b"", end=True)
+                    self._send(b"", end=True)
                     self._drain(self._clock() + self._limits.close_s)
                 except ConnectorError as error:
                     logger.debug("%s: closing: %s", self._settings.address, error)
+                    self._wire.drop()
             self._stop()
 
-    # -- warm --
-
-    def _call_warm(self, call: HostCall, deadline: float) -> Frame:
+    def _run(self, call: HostCall, deadline: float) -> Frame:
+        """One call, whatever breaks: a read is done once more by a new process, a write is not."""
         for attempt in ("first", "second"):
-            if self._worn():
-                self._stop()
-            if not self._running:
-                self._start()
-                if self._batch:
-                    return self._call_batch(call, deadline)
-            self._seq += 1
-            line = request_line(self._token, self._seq, call.payload(), call.revealed(), call.blob)
+            lines = self._prepare(call)
             try:
-                return self._exchange(line, deadline)
+                return self._batch_answer(lines, deadline) if self._batch else self._exchange(lines, deadline)
+            except TooLargeError:
+                self._stop()
+                raise
             except CallTimeoutError as error:
                 self._stop(signal=True)
-                state = (
-                    ""
-                    if call.is_read
-                    else " Whether it was done is not known: run again, every operation compares first."
-                )
-                raise CallTimeoutError(f"{call.verb} {error}.{state}") from None
+                raise CallTimeoutError(f"{call.verb} {error}" + ("" if call.is_read else f": {UNKNOWN}")) from None
             except (GoneError, LostError) as error:
                 # A lost reply does not say whether the write happened; only the next comparison can.
                 self._stop()
                 if not call.is_read:
-                    raise OutcomeUnknownError(f"{error} during {call.verb}: outcome unknown, run again") from None
+                    raise OutcomeUnknownError(f"{error} during {call.verb}: {UNKNOWN}") from None
                 if attempt == "second":
                     raise FailedError(f"{error} during {call.verb}, twice") from None
+            except ConnectorError as error:
+                self._stop()
+                if call.is_read:
+                    raise
+                raise OutcomeUnknownError(f"{error} (during {call.verb}): {UNKNOWN}") from None
             except BaseException:
-                # Whatever interrupts (a timeout of pyinfra's, Ctrl-C), an answer of this call must not be taken for the next one's.
+                # Whatever interrupts (a timeout of gevent's, Ctrl-C), an answer of this call must not be taken for the next one's.
                 self._stop()
                 raise
         raise AssertionError("unreachable")
+
+    def _prepare(self, call: HostCall) -> bytes:
+        """Have a process that waits for this call, and the lines to send to it. What goes wrong here is before anything of the call was sent."""
+        if self._worn():
+            self._stop()
+        if not self._batch and not self._running:
+            self._start()
+        first = b""
+        if self._batch:
+            self._begin()
+            first = script_line(self._token, powershell.script(), read_only=self._settings.read_only)
+        self._seq += 1
+        return first + request_line(self._token, self._seq, call.payload(), call.revealed(), call.blob)
+
+    # -- warm --
 
     def _exchange(self, line: bytes, deadline: float) -> Frame:
         """Send one line and wait for its answer, through lost connections (facts/winrm.md 8.4)."""
@@ -189,58 +212,65 @@ class Session:
                 # A Receive that was pending when the connection broke lives on at the host and may have swallowed the answer.
                 send = resuming
             except LostError:
+                self._wire.drop()
                 pause = next(pauses, None)
                 if pause is None or self._clock() + pause >= deadline:
                     raise
                 self._sleep(pause)
-                self._wire.drop()
                 resuming = send = True
 
     def _start(self) -> None:
         """Shell, process, script, hello. Falls back to batch where the process runs but says nothing and the mode allows."""
-        self._open_shell()
-        token = new_token()
-        reader, seen = FrameReader(token), bytearray()
-        deadline = self._clock() + self._limits.hello_s
         script = powershell.script()
-        try:
-            self._wire.run(command_line(token))
-            self._reader, self._token, self._seq = reader, token, 0
+        for attempt in ("first", "second"):
+            self._begin()
+            try:
+                hello = self._hello(script)
+            except (GoneError, LostError) as error:
+                self._stop()
+                if attempt == "second":
+                    raise FailedError(f"{self._settings.address}: {error} while PowerShell started") from None
+                self._sleep(self._limits.pauses_s[0])
+                continue
+            except BaseException:
+                self._stop()
+                raise
+            if hello is None:
+                self._fall_back()
+                return
+            try:
+                greet(hello.json, script, self._settings)
+            except FailedError:
+                self._stop()
+                raise
             self._running = True
-            self._send(script_line(token, script, read_only=self._settings.read_only))
-            while True:
-                try:
-                    received = self._wire.receive(deadline - self._clock())
-                except PendingError:
-                    if self._clock() < deadline:
-                        continue
-                    self._fall_back()
-                    return
-                seen += received.stdout
-                self._noise = (self._noise + received.stderr)[-NOISE:]
-                for frame in reader.feed(received.stdout):
-                    if frame.kind == "H":
-                        self._greet(frame)
-                        return
-                    if frame.kind == "X":
-                        raise cannot_run(frame.text)
-                if received.done:
-                    raise FailedError(self._obituary(received, bytes(seen)))
-        except (GoneError, LostError, FrameError) as error:
-            self._stop()
-            raise FailedError(f"{self._settings.address}: {error} while PowerShell started") from None
-        except BaseException:
-            self._stop()
-            raise
+            self._started = self._used = self._clock()
+            self._calls = 0
+            return
 
-    def _greet(self, frame: Frame) -> None:
-        hello = frame.json
-        if hello.get("is64") is not True:
-            raise FailedError(
-                f"{self._settings.address} starts a 32-bit PowerShell: IIS and the registry would be the wrong ones"
-            )
-        self._started = self._used = self._clock()
-        self._calls = 0
+    def _hello(self, script: str) -> Frame | None:
+        """Send the script; the hello, or None where nothing came although the process runs."""
+        deadline = self._clock() + self._limits.hello_s
+        seen = bytearray()
+        self._send(script_line(self._token, script, read_only=self._settings.read_only))
+        while True:
+            try:
+                received = self._wire.receive(deadline - self._clock())
+            except PendingError:
+                if self._clock() < deadline:
+                    continue
+                return None
+            seen += received.stdout
+            for frame in self._feed(received):
+                if frame.kind == "H":
+                    return frame
+                if frame.kind == "X":
+                    raise cannot_run(frame.text)
+            if received.done:
+                said = obituary(received.exit_code, bytes(seen), self._noise, self._token)
+                raise FailedError(
+                    f"{self._settings.address}: {said}. Does this work there: {PROGRAM} -NoProfile -Command 1"
+                )
 
     def _fall_back(self) -> None:
         self._stop()
@@ -256,54 +286,59 @@ class Session:
 
     # -- batch --
 
-    def _call_batch(self, call: HostCall, deadline: float) -> Frame:
-        if self._batch_calls >= self._limits.batch_calls:
-            self._stop()  # a finished command counts until its shell is deleted (facts/winrm.md 3)
-        if not self._wire.has_shell:
-            self._open_shell()
-        self._batch_calls += 1
-        token = new_token()
-        self._reader, self._token, self._seq = FrameReader(token), token, 1
-        lines = script_line(token, powershell.script(), read_only=self._settings.read_only)
-        lines += request_line(token, 1, call.payload(), call.revealed(), call.blob)
-        try:
-            self._wire.run(command_line(token))
-            self._send(lines, end=True)
-            answer = self._batch_answer(deadline)
-        except (GoneError, LostError) as error:
-            self._stop()
-            if call.is_read:
-                raise FailedError(f"{error} during {call.verb}") from None
-            raise OutcomeUnknownError(f"{error} during {call.verb}: outcome unknown, run again") from None
-        except BaseException:
-            self._stop()
-            raise
-        self._wire.end_command()
-        self._used = self._clock()
-        return answer
-
-    def _batch_answer(self, deadline: float) -> Frame:
+    def _batch_answer(self, lines: bytes, deadline: float) -> Frame:
+        """Send all that a process gets and wait for its end; a process that was lost cannot be asked again."""
         answer, seen = None, bytearray()
+        self._send(lines, end=True)
         while True:
             try:
                 received = self._wire.receive(deadline - self._clock())
             except PendingError:
                 if self._clock() >= deadline:
-                    raise CallTimeoutError("the call took too long and was ended; run again") from None
+                    raise CallTimeoutError("took too long and was ended") from None
                 continue
+            except LostError:
+                self._wire.drop()
+                raise
             seen += received.stdout
-            self._noise = (self._noise + received.stderr)[-NOISE:]
-            for frame in self._feed(received.stdout):
+            for frame in self._feed(received):
                 if frame.kind == "X":
                     raise cannot_run(frame.text)
-                if frame.kind == "A":
+                if frame.kind == "A" and frame.seq == self._seq:
                     answer = frame
             if received.done:
-                if answer is None:
-                    raise FailedError(self._obituary(received, bytes(seen)))
-                return answer
+                break
+        self._wire.end_command()
+        self._used = self._clock()
+        if answer is None:
+            raise GoneError(obituary(received.exit_code, bytes(seen), self._noise, self._token))
+        return answer
 
     # -- both --
+
+    def _begin(self) -> None:
+        """A new process in our shell, which is opened where there is none. Nothing is sent to it yet, so all of this may be done twice."""
+        for attempt in ("first", "second"):
+            if self._batch_calls >= self._limits.batch_calls:
+                self._stop()  # a finished command counts until its shell is deleted (facts/winrm.md 3)
+            try:
+                if not self._wire.has_shell:
+                    self._open_shell()
+                self._refresh()
+                token = new_token()
+                self._wire.run(command_line(token))
+            except (GoneError, LostError, QuotaError) as error:
+                self._stop()
+                if attempt == "second":
+                    raise FailedError(str(error)) from None
+            except BaseException:
+                self._stop()
+                raise
+            else:
+                self._reader, self._token, self._seq = FrameReader(token), token, 0
+                self._noise = b""
+                self._batch_calls += 1
+                return
 
     def _open_shell(self) -> None:
         if not self._probed:
@@ -318,39 +353,49 @@ class Session:
                     raise FailedError(str(error)) from None
                 self._sleep(self._limits.quota_s if isinstance(error, QuotaError) else self._limits.pauses_s[0])
             else:
+                self._used = self._clock()
                 return
 
-    def _send(self, line: bytes, *, end: bool = False) -> None:
+    def _refresh(self) -> None:
+        """Before a request: an HTTP connection that was silent for too long is not used again."""
         if self._clock() - self._used > self._limits.idle_s:
             self._wire.drop()
         self._used = self._clock()
+
+    def _send(self, line: bytes, *, end: bool = False) -> None:
+        self._refresh()
         at = 0
-        while at < len(line):
+        while True:
             size = self._limits.pieces[self._piece]
             piece = line[at : at + size]
             try:
                 self._wire.send(piece, end=end and at + size >= len(line))
             except TooLargeError as error:
-                # It was refused before the shell saw it: the same piece again, smaller.
+                # With encryption the connection is out of step now: the host never saw what was sealed.
+                self._wire.drop()
                 if self._piece + 1 >= len(self._limits.pieces):
-                    raise FailedError(
-                        f"{self._settings.address}: {error}; MaxEnvelopeSizekb is below {size // 1000}"
+                    raise TooLargeError(
+                        f"{self._settings.address}: {error}; MaxEnvelopeSizekb is below {size // 500}. Nothing was done. "
+                        'Raise it there: winrm set winrm/config @{MaxEnvelopeSizekb="500"}'
                     ) from None
+                # It was refused before the shell saw it: the same piece again, smaller.
                 self._piece += 1
                 continue
-            at += len(piece)
+            at += size
+            if at >= len(line):
+                return
 
     def _receive(self, deadline: float) -> list[Frame]:
         received = self._wire.receive(deadline - self._clock())
-        self._noise = (self._noise + received.stderr)[-NOISE:]
-        frames = self._feed(received.stdout)
+        frames = self._feed(received)
         if received.done and not any(frame.kind in "AX" for frame in frames):
             raise GoneError("the PowerShell process ended")
         return frames
 
-    def _feed(self, data: bytes) -> list[Frame]:
+    def _feed(self, received: Received) -> list[Frame]:
+        self._noise = (self._noise + received.stderr)[-NOISE:]
         try:
-            return self._reader.feed(data)
+            return self._reader.feed(received.stdout)
         except FrameError as error:
             raise LostError(str(error)) from None
 
@@ -363,37 +408,18 @@ class Session:
                 continue
 
     def _worn(self) -> bool:
-        age = self._clock() - self._started
-        return self._running and (age > self._limits.age_s or self._calls >= self._limits.calls)
+        if not self._running or self._held:
+            return False
+        now, limits = self._clock(), self._limits
+        return now - self._started > limits.age_s or now - self._used > limits.silent_s or self._calls >= limits.calls
 
     def _stop(self, *, signal: bool = False) -> None:
         """Delete the shell, which ends what runs in it; `signal` ends the command first. Whatever state they are in."""
+        if self._wire.has_shell:
+            self._refresh()
+            self._wire.hurry()
         if signal:
             self._wire.end_command()
         self._wire.close_shell()
         self._running = False
         self._calls = self._batch_calls = 0
-        self._noise = b""
-
-    def _obituary(self, received: Received, stdout: bytes) -> str:
-        """Why PowerShell ended before it answered: the head of what it printed, for a person to read."""
-        text = clixml_text(self._noise.decode("utf-8", "replace")) or stdout.decode("utf-8", "replace")
-        lines = [line.strip() for line in text.splitlines() if line.strip() and self._token not in line][:5]
-        said = " | ".join(lines)[:500] or "it printed nothing"
-        return f"{self._settings.address}: PowerShell ended with {received.exit_code} before it answered: {said}"
-
-
-def command_line(token: str) -> str:
-    """What starts the far end. Under the 8,191 characters of cmd.exe (facts/winrm.md 1)."""
-    encoded = base64.b64encode(powershell.bootstrap(token).encode("utf-16-le")).decode("ascii")
-    return f"{PROGRAM} {OPTIONS} {encoded}"
-
-
-def clixml_text(text: str) -> str:
-    """The messages in what PowerShell writes to a redirected stderr: CLIXML documents, with _x000D_ escapes; other text as it is."""
-    if "#< CLIXML" not in text:
-        return text
-    found = re.findall(r'<S S="(?:Error|Warning)">(.*?)</S>', text, re.DOTALL)
-    joined = "".join(found)
-    joined = re.sub(r"_x([0-9A-Fa-f]{4})_", lambda match: chr(int(match[1], 16)), joined)
-    return joined.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace("&amp;", "&")

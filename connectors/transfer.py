@@ -24,9 +24,11 @@ GET_BLOCK: Final = 1_000_000
 LARGEST: Final = 50_000_000
 
 
-def put(call: Call, source: str | IOBase, path: str) -> str:
+def put(call: Call, source: str | IOBase, path: str, *, whole: bool = False) -> str:
     """
     Make the file `path` of the host hold what `source` holds: swapped in at once, or left as it was. Returns what was done, in words.
+
+    + whole: in one call, for a host whose calls share no process, where an unfinished upload would not outlive its block
 
     Raises FailedError for a source that cannot be read or is over 50 MB, and what `call` raises.
     """
@@ -42,14 +44,14 @@ def put(call: Call, source: str | IOBase, path: str) -> str:
     if now["sha256"] == digest:
         return "same content, not sent"
     expected = now["sha256"] or "absent"
-    part = secrets.token_hex(8) if len(content) > PUT_BLOCK else ""
+    size = max(len(content), 1) if whole else PUT_BLOCK
+    part = secrets.token_hex(8) if len(content) > size else ""
     done = False
-    for at in range(0, max(len(content), 1), PUT_BLOCK):
-        block = content[at : at + PUT_BLOCK]
+    for at in range(0, max(len(content), 1), size):
         answer = call(
             HostCall(
                 "Write-File",
-                blob=block,
+                blob=content[at : at + size],
                 path=path,
                 expected=expected,
                 sha256=digest,

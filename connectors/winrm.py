@@ -84,26 +84,13 @@ class WinrmConnector(BaseConnector):
     @override
     def connect(self) -> None:
         """Raises ConnectError, which pyinfra prints, and which fails this host alone."""
-        try:
-            settings = settings_of(self.host.name, self.host.data.dict(), ask=ask_password)
-            session = Session(settings)
-        except (ValueError, OSError) as error:
-            raise ConnectError(str(error)) from None
-        try:
-            session.open()
-        except ConnectorError as error:
-            session.close()  # pyinfra does not call disconnect after a failed connect
-            raise ConnectError(str(error)) from None
-        except BaseException:
-            session.close()
-            raise
-        self._session = session
+        ok, text = self._guarded(self._open)
+        if not ok:
+            raise ConnectError(text)
 
     @override
     def disconnect(self) -> None:
-        session, self._session = self._session, None
-        if session is not None:
-            session.close()
+        self._guarded(self._close)
 
     @override
     def run_shell_command(
@@ -159,6 +146,26 @@ class WinrmConnector(BaseConnector):
 
     # -- inside: these raise ConnectorError --
 
+    def _open(self) -> str:
+        try:
+            settings = settings_of(self.host.name, self.host.data.dict(), ask=ask_password)
+        except ValueError as error:  # our own words, without a secret
+            raise FailedError(str(error)) from None
+        session = Session(settings)
+        try:
+            session.open()
+        except BaseException:
+            session.close()  # pyinfra does not call disconnect after a failed connect
+            raise
+        self._session = session
+        return ""
+
+    def _close(self) -> str:
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+        return ""
+
     def _answer(self, command: StringCommand, arguments: dict[str, Any]) -> Answer:
         refuse_arguments(arguments)
         timeout_s = arguments.get("_timeout") or None
@@ -185,9 +192,7 @@ class WinrmConnector(BaseConnector):
             return Answer(end.value)
 
     def _call(self, call: HostCall, timeout_s: float | None) -> Answer:
-        session = self._session
-        if session is None:
-            raise FailedError("not connected")
+        session = self._connected()
         stage = (self.state.current_stage, self.state.is_executing)
         if stage != self._stage or not call.is_read:
             self._memo.clear()
@@ -199,6 +204,11 @@ class WinrmConnector(BaseConnector):
             known = self._memo[call.key] = session.call(call, timeout_s)
         return known
 
+    def _connected(self) -> Session:
+        if self._session is None:
+            raise FailedError("not connected")
+        return self._session
+
     def _may_write(self, what: str) -> None:
         if not self.state.is_executing:
             raise FailedError(f"{what} writes, and pyinfra is not executing: refused, nothing was sent")
@@ -207,18 +217,20 @@ class WinrmConnector(BaseConnector):
 
     def _put(self, source: str | IOBase, path: str, arguments: ConnectorArguments) -> str:
         refuse_arguments(dict(arguments))
+        timeout_s = arguments.get("_timeout") or None
         with self._lock:
+            session = self._connected()
             self._may_write(f"put {path}")
-            return transfer.put(lambda call: self._call(call, arguments.get("_timeout") or None), source, path)
+            with session.unbroken():
+                return transfer.put(lambda call: self._call(call, timeout_s), source, path, whole=session.batch)
 
     def _get(self, path: str, target: str | IOBase, arguments: ConnectorArguments) -> str:
         refuse_arguments(dict(arguments))
+        timeout_s = arguments.get("_timeout") or None
         with self._lock:
+            session = self._connected()
             # Not through the memo: the blocks of a file are not worth keeping.
-            session = self._session
-            if session is None:
-                raise FailedError("not connected")
-            return transfer.get(lambda call: session.call(call, arguments.get("_timeout") or None), path, target)
+            return transfer.get(lambda call: session.call(call, timeout_s), path, target)
 
     def _transfer(self, what: str, talk: bool, action: Callable[[], str]) -> bool:
         ok, text = self._guarded(action)
@@ -248,6 +260,20 @@ def refuse_arguments(arguments: dict[str, Any]) -> None:
             raise FailedError(f"{name} has no meaning on Windows over @winrm: leave it out")
 
 
-def ask_password(prompt: str) -> str:
+_asked: Final[dict[str, str]] = {}  # an account of a domain is asked for once, not once for each of fifty hosts
+
+
+def ask_password(user: str, hostname: str) -> str:
     """Ask at a terminal, where there is one; else the empty text."""
-    return getpass.getpass(prompt) if sys.stdin is not None and sys.stdin.isatty() else ""
+    if user in _asked:
+        return _asked[user]
+    if sys.stdin is None or not sys.stdin.isatty():
+        return ""
+    of_domain = "@" in user or ("\\" in user and not user.startswith(".\\"))
+    try:
+        text = getpass.getpass(f"Password of {user}: " if of_domain else f"Password of {user} on {hostname}: ")
+    except (EOFError, OSError):
+        return ""
+    if of_domain:
+        _asked[user] = text
+    return text

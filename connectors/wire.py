@@ -15,11 +15,14 @@ from typing import Any, Final, TypeVar
 
 from winrm.protocol import Protocol
 
-from connectors.errors import FailedError, GoneError, translate, unreachable
+from connectors.errors import ConnectorError, FailedError, LostError, translate, unreachable
 from connectors.settings import WinrmSettings
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 CODEPAGE: Final = 65001
+LAST_WORDS_S: Final = 10  # a host that does not answer is not waited for when all is over
 SHELL_IDLE: Final = "PT1800S"  # an xs:duration text: a number is a schema fault (facts/winrm.md 3)
 
 # Both log tokens and paths at debug level; NTLM tokens can be cracked offline (facts/pyinfra.md 2).
@@ -58,11 +61,12 @@ class Wire:
         address = (self._settings.hostname.strip("[]"), self._settings.port)
         try:
             socket.create_connection(address, timeout=self._settings.connect_timeout).close()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: a name that cannot be one (`a..b`)
             raise unreachable(error, self._settings) from None
 
     def open_shell(self) -> None:
         """Create the shell. An old one must be closed before."""
+        self._patience(self._settings.operation_timeout + 10)
         self._shell = self._call("open_shell", lambda p: p.open_shell(codepage=CODEPAGE, idle_timeout=SHELL_IDLE))
 
     def run(self, line: str) -> None:
@@ -105,6 +109,10 @@ class Wire:
         if self._protocol is not None:
             self._protocol.transport.close_session()
 
+    def hurry(self) -> None:
+        """From here on do not wait for a host that does not answer, until a shell is opened again."""
+        self._patience(LAST_WORDS_S)
+
     @property
     def has_shell(self) -> bool:
         """Whether a shell of ours is open as far as we know."""
@@ -113,21 +121,43 @@ class Wire:
     def _call(self, doing: str, action: Callable[[Protocol], T]) -> T:
         try:
             protocol = self._protocol or self._connect()
-            session = protocol.transport.build_session()
-            # A 307 would be followed and post the body, stdin included, to the new address (facts/winrm.md 4).
-            session.max_redirects, session.trust_env = 0, False
+            self._ready(protocol)
             return action(protocol)
         except Exception as error:  # noqa: BLE001 - an exception that escapes from a connector ends the run for every host
             translated = translate(error, self._settings, doing)
         raise translated from None
 
-    def _quietly(self, doing: str, action: Callable[[Protocol], object]) -> None:
+    def _ready(self, protocol: Protocol) -> None:
+        """Have an HTTP session; over http one that encrypts. Raises what pywinrm raises, and FailedError."""
         try:
-            self._call(doing, action)
-        except (GoneError, FailedError):
-            return
-        except Exception:  # noqa: BLE001 - cleaning up: whatever happened, the next step of it still has to run
-            self.drop()
+            session = protocol.transport.build_session()
+        except BaseException:
+            # pywinrm keeps a session whose encryption did not come about, and would send the next message in clear.
+            protocol.transport.close_session()
+            raise
+        # A 307 would be followed and post the body, stdin included, to the new address (facts/winrm.md 4).
+        session.max_redirects, session.trust_env = 0, False
+        if self._settings.scheme == "http" and protocol.transport.encryption is None:
+            raise FailedError(
+                f"no message encryption with {self._settings.address}: over http nothing is sent without. Use https"
+            )
+
+    def _quietly(self, doing: str, action: Callable[[Protocol], object]) -> None:
+        """Cleaning up: whatever happened, the next step of it still has to run. A broken connection is replaced once."""
+        for _ in ("as it is", "on a new connection"):
+            try:
+                self._call(doing, action)
+            except LostError:
+                self.drop()
+            except ConnectorError as error:
+                logger.debug("%s: %s: %s", self._settings.address, doing, error)
+                return
+            else:
+                return
+
+    def _patience(self, seconds: int) -> None:
+        if self._protocol is not None:
+            self._protocol.transport.read_timeout_sec = seconds
 
     def _connect(self) -> Protocol:
         settings = self._settings
