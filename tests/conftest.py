@@ -28,15 +28,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--server", metavar="HOST", help="tests/contract runs against this real server, see tests/contract/conftest.py"
     )
-    group.addoption("--contract-report", metavar="FILE", type=Path, help="write the counts of contract cases as JSON")
+    group.addoption(
+        "--counts", metavar="FILE", type=Path, help="write how tests ended, and the counts of contract cases, as JSON"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say which items are contract cases; keep what shares a real machine on one worker of xdist."""
     for item in items:
-        variant = getattr(item, "callspec", None) and item.callspec.params.get("variant")  # type: ignore[attr-defined]  # of a Function
-        if variant is not None:
+        specification: Any = getattr(item, "callspec", None)
+        variant = specification and specification.params.get("variant")
+        if variant is not None and item.path.parent.name == "contract":
             item.user_properties.append((COUNTED, variant.name))
         if item.get_closest_marker("powershell") and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(item.path.name))
@@ -95,8 +98,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if hasattr(config, "workerinput"):  # a worker of xdist: the one that started it counts
         return
     passed = counts(config)
-    if report := config.getoption("--contract-report"):
-        report.write_text(json.dumps(passed), encoding="utf-8")
+    if file := config.getoption("--counts"):
+        reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+        outcomes = {name: len(reporter.stats.get(name, [])) for name in ("passed", "failed", "error", "skipped")}
+        file.write_text(json.dumps({"outcomes": outcomes, "contract": passed}), encoding="utf-8")
     whole = config.getoption("--require") and not (config.option.markexpr or config.option.keyword)
     if whole and passed and unequal(passed):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -28,6 +28,7 @@ from lab.powershell_engine import PowershellEngine
 from lab.python_engine import PythonEngine
 from tests.contract.cases import PLAIN, Variant, about, difference, variants
 from tests.contract.host import Host
+from tests.contract.iis import Iis, check_after
 
 RUN: Final = uuid.uuid4().hex[:8]
 HOSTS: Final = ("dc01", "mfa01", "mim01")
@@ -54,13 +55,13 @@ def _marks(variant: Variant) -> list[pytest.MarkDecorator]:
     if variant.engine != "powershell":
         # Another mode or culture of the twin is for the thorough part of the suite.
         return [] if variant in (*PLAIN, SERVER) else [pytest.mark.slow]
-    why = _absent()
+    why = absent()
     skipped = [pytest.mark.skipif(True, reason=why)] if why else []
     # One worker of xdist has one lab: its machines take seconds to come up.
     return [pytest.mark.powershell, pytest.mark.xdist_group(f"contract {variant.culture}"), *skipped]
 
 
-def _absent() -> str | None:
+def absent() -> str | None:
     """Why the real engines cannot run here."""
     if why := template.absent():
         return why
@@ -167,3 +168,11 @@ def mfa01(request: pytest.FixtureRequest, places: Places, variant: Variant) -> H
 def mim01(request: pytest.FixtureRequest, places: Places, variant: Variant) -> Host:
     """A member server without IIS."""
     return _host("mim01", request, places, variant)
+
+
+@pytest.fixture
+def iis(mfa01: Host, request: pytest.FixtureRequest) -> Iterator[Iis]:
+    """IIS as the lab installs it; afterwards its configuration is compared with what the case is known to make of it."""
+    made = Iis(mfa01)
+    yield made
+    check_after(request.node.originalname, made)

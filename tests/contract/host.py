@@ -129,21 +129,31 @@ class Host:
         assert not [name for name, text in (secrets or {}).items() if text in f"{error.where} {error.why}"]
         return Refused(error.kind, error.where, error.hresult, error.ldap, error.win32)
 
-    # -- arranging by verbs alone, so that a real server can be asked, too --
+    # -- arranging: from outside, and by verbs on a real server --
 
     def path(self, name: str = "") -> str:
         """A path in the case's own folder, which is made if need be."""
-        self.ask("New-Folder", path=self.folder)
+        if self._machine is not None:
+            self._machine.make_folder(self.folder)
+        else:
+            self.ask("New-Folder", path=self.folder)
         return rf"{self.folder}\{name}" if name else self.folder
 
     def file(self, name: str, content: bytes) -> str:
         """A new file in the case's own folder; its path."""
         path = self.path(name)
-        self.ask("Write-File", path=path, expected="absent", sha256=sha256(content), length=len(content), blob=content)
+        if self._machine is not None:
+            self._machine.write_file(path, content)
+        else:
+            self.ask(
+                "Write-File", path=path, expected="absent", sha256=sha256(content), length=len(content), blob=content
+            )
         return path
 
     def content(self, path: str) -> bytes | None:
         """The bytes of a file; None where none is."""
+        if self._machine is not None:
+            return self._machine.read_file(path)
         answer = self.call("Read-File", path=path)
         return answer.blob if answer.result["kind"] == "file" else None
 

@@ -1,0 +1,89 @@
+"""`--require all`: what was left out has failed, and a contract that did not run alike on both engines has, too (tests/conftest.py)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests import conftest
+from tests.contract import cases
+from tests.contract.cases import About, Difference
+
+ROOT = Path(__file__).resolve().parents[1]
+LEAVES_OUT = """
+import pytest
+
+def test_runs():
+    pass
+
+@pytest.mark.skip(reason="no engine")
+def test_is_marked():
+    pass
+
+def test_skips():
+    pytest.skip("no engine")
+
+@pytest.fixture
+def engine():
+    pytest.skip("no engine")
+
+def test_has_no_fixture(engine):
+    pass
+"""
+
+
+def run(folder: Path, text: str, *options: str) -> tuple[int, dict[str, int]]:
+    """Exit code and outcomes of pytest over one file, with our conftest."""
+    (folder / "test_it.py").write_text(text, encoding="utf-8")
+    counts = folder / "counts.json"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    command += ["-c", str(folder / "pytest.ini"), f"--counts={counts}", *options, str(folder / "test_it.py")]
+    (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n  powershell\n", encoding="utf-8")
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)  # noqa: S603 - pytest itself
+    assert counts.exists(), done.stdout + done.stderr
+    outcomes: dict[str, int] = json.loads(counts.read_text(encoding="utf-8"))["outcomes"]
+    return done.returncode, outcomes
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("options", "code", "outcomes"),
+    [
+        ((), 0, {"passed": 1, "failed": 0, "error": 0, "skipped": 3}),
+        (("--require", "all"), 1, {"passed": 1, "failed": 1, "error": 2, "skipped": 0}),
+    ],
+    ids=["a skip is no failure", "with --require all it is, wherever it comes from"],
+)
+def test_what_is_skipped(tmp_path: Path, options: tuple[str, ...], code: int, outcomes: dict[str, int]) -> None:
+    assert run(tmp_path, LEAVES_OUT, *options) == (code, outcomes)
+
+
+@pytest.mark.slow
+def test_a_file_that_skips_itself_fails_where_all_is_required(tmp_path: Path) -> None:
+    text = 'import pytest\npytest.importorskip("no_such_module")\n'
+    assert run(tmp_path, text, "--require", "all") == (2, {"passed": 0, "failed": 0, "error": 1, "skipped": 0})
+
+
+@pytest.mark.parametrize(
+    ("passed", "same"),
+    [
+        ({"python": 5, "powershell": 4}, True),
+        ({"python": 4, "powershell": 4}, False),
+        ({"python": 5, "powershell": 5}, False),
+        ({"python": 5}, False),
+        ({"python-batch": 5}, False),
+    ],
+)
+def test_counts_are_equal_but_for_the_named_differences(
+    monkeypatch: pytest.MonkeyPatch, passed: dict[str, int], same: bool
+) -> None:
+    names = {("test_x.py::test_left_out", "powershell"): Difference("why", absent=True)}
+    names[("test_x.py::test_told_otherwise", "powershell")] = Difference("why", absent=False)
+    monkeypatch.setattr(cases, "differences", lambda: names)
+    monkeypatch.setattr(cases, "REGISTERED", dict[str, About]())
+    assert (conftest.unequal(Counter(passed)) == "") is same
