@@ -451,7 +451,8 @@ def _edit(view: View, edit: Mapping[str, Any], changes: Sequence[_Change]) -> Re
                 attributes: dict[str, list[bytes]] = {}
                 for change in changes:
                     attributes.setdefault(change.attribute, []).extend(change.values)
-                store.add(target, str(edit.get("class") or ""), attributes)
+                classes = next((found for name, found in attributes.items() if name.lower() == "objectclass"), [b""])
+                store.add(target, str(edit.get("class") or "") or classes[-1].decode("utf-8", "replace"), attributes)
             case "modify":
                 store.modify(target, [(change.attribute, change.op, change.values) for change in changes])
             case _:

@@ -55,14 +55,8 @@ function Edit-Directory {
     param(
         # The domain controller that was read.
         [Parameter(Mandatory = $true)] [AllowEmptyString()] [string] $Server,
-        # As in Search-Directory.
-        [int] $Port = 389,
-        # As in Search-Directory.
-        [bool] $Tls = $false,
-        # As in Search-Directory.
-        [object] $Credential = $null,
-        # As in Search-Directory.
-        [int] $TimeoutS = 30,
+        # These four as in Search-Directory.
+        [int] $Port = 389, [bool] $Tls = $false, [object] $Credential = $null, [int] $TimeoutS = 30,
         # The edits: id, op, target, expect, class, changes.
         [Parameter(Mandatory = $true)] [AllowEmptyCollection()] [object[]] $Edits
     )
@@ -289,16 +283,17 @@ function ConvertTo-DirectoryRequest {
     switch -CaseSensitive ($op) {
         'delete' { return [System.DirectoryServices.Protocols.DeleteRequest]::new($target) }
         'add' {
-            $request = [System.DirectoryServices.Protocols.AddRequest]::new($target, [string] $Edit['class'])
+            $request = [System.DirectoryServices.Protocols.AddRequest]::new()
             $collection = $request.Attributes
+            if ([string] $Edit['class'] -cne '') { [void] $collection.Add([System.DirectoryServices.Protocols.DirectoryAttribute]::new('objectClass', [string] $Edit['class'])) }
         }
         'modify' {
             $request = [System.DirectoryServices.Protocols.ModifyRequest]::new()
-            $request.DistinguishedName = $target
             $collection = $request.Modifications
         }
         default { throw New-Refusal -Kind 'invalid' -Where 'op' -Why "is '$op', expected add, modify or delete" }
     }
+    $request.DistinguishedName = $target
     foreach ($change in $Edit['changes']) {
         $how = [string] $change['op']
         if (@('add', 'delete', 'replace') -cnotcontains $how -or ($op -eq 'add' -and $how -cne 'add')) {

@@ -143,6 +143,12 @@ CASES: Final[Mapping[str, Case]] = {
         (make(f"CN=N,{USERS}", "group", group("BOB")),), (no("conflict", 68, 0x524),), (no("conflict", 68, 0x2071),), "facts/ad.md 4"
     ),
     "a group in a container that is not there": Case((make(f"CN=N,CN=none,{BASE}", "group", group("N")),), (no("missing", 32, 0x2030),)),
+    "a class among the attributes": Case(
+        (make(f"CN=N,{USERS}", "", group("N") | {"objectClass": ["group"]}), make(f"CN=G2,CN=Computers,{BASE}", "", user("n2"))),
+        (DONE, no("invalid", 65)),
+        (DONE, no("invalid", 65, 0x2014)),
+        "the number is Samba's",
+    ),
     "a malformed name": Case((make("N", "group", group("N")),), (no("invalid", 34),), (no("invalid", 34, 0x2032),), "the number is Samba's"),
     "an entry is deleted": Case((delete(BOB), delete(BOB)), (DONE, no("missing", 32, 0x2030))),
     "what has others below it is not deleted": Case(
