@@ -179,6 +179,10 @@ class IisMachine:
         }
         self.edit({"op": "add", "section": SITES, "at": [], **site})
 
+    def known(self, site: str) -> None:
+        """Waits until WAS knows a new site; it has started by itself then."""
+        self.ask("Set-IisState", kind="site", name=site, state="Started", timeout_s=20)
+
     # -- pyinfra --
 
     def run(self, *steps: Step, dry: bool = False, before_write: Callable[[str], None] = lambda _verb: None) -> Run:

@@ -142,6 +142,7 @@ def test_a_run_that_is_cut_between_file_and_http_sys_is_mended_by_the_next(machi
     broken = machine.run(*page(thumbprint), before_write=cut)
     assert (broken.failed, broken.writes[-1]) == (True, "Set-SslBinding")
     machine.machine.write_file(iis.LIBRARY, b"MZ")
+    machine.known(NAME)
     dry = machine.run(*page(thumbprint), dry=True)
     assert dry.shown[0] == f"site {NAME}: 1 change\n        certificate (https *:9999:): (absent) -> {thumbprint}"
     assert machine.run(*page(thumbprint)).writes == ["Set-SslBinding", "Edit-IisConfig"]
@@ -185,6 +186,7 @@ def test_other_bindings_and_flags_of_the_site_stay(machine: IisMachine) -> None:
     machine.run(POOL)
     bindings = (("http", "*:8080:", 0), ("https", ":9999:", 4 | 16), ("net.tcp", "808:*", 0))
     machine.site(NAME, path=FOLDER, bindings=bindings)
+    machine.known(NAME)
     run = machine.run(site_step(thumbprint))
     assert (run.failed, run.writes) == (False, ["New-Folder", "Edit-IisConfig", "Set-SslBinding"])
     found = machine.fact(IisSite, site=NAME).site
