@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lab.directory_filter import FilterError, dn_key, matches, parse
-from lab.directory_store import HIDDEN, Domain, Entry, LdapError, Store, add_domain, new_forest, parent_key
+from lab.directory_new import add_domain, new_forest
+from lab.directory_store import HIDDEN, Domain, Entry, LdapError, Store, parent_key
 from lab.verbs import ErrorKind, Result, VerbError
 
 if TYPE_CHECKING:

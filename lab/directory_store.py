@@ -40,7 +40,6 @@ COMPUTED: Final = frozenset(
     {"memberof", "distinguishedname", "objectguid", "name", "objectsid", "usnchanged", "usncreated", "objectclass"}
 )
 HIDDEN: Final = "unicodepwd"  # can be written, never read
-ADMINISTRATOR_PASSWORD: Final = b"Passw0rd!lab"  # of a directory that is a file
 WELL_KNOWN_FSP: Final = "22b70c67d56e4efb91e9300fca3dc1aa"
 
 
@@ -397,6 +396,18 @@ class Store:
         self._put(entry)
         self._touch(entry)
 
+    def insert(self, dn: str, class_name: str, values: Mapping[str, list[bytes]]) -> Entry:
+        """Put an entry there as it is, without a rule, its GUID made from its DN: what a new directory holds."""
+        attribute, name = split_dn(dn)[0]
+        stored = {
+            "objectclass": [one.encode() for one in CLASSES[class_name.lower()]],
+            attribute.lower(): [name.encode()],
+        }
+        entry = Entry(uuid.uuid5(SPACE, dn.lower()), dn, stored | {key.lower(): found for key, found in values.items()})
+        self._put(entry)
+        self._touch(entry, created=True)
+        return entry
+
     def _must(self, target: str) -> Entry:
         entry = self.find(target)
         if entry is None:
@@ -419,93 +430,6 @@ class Store:
 def parent_key(dn: str) -> DnKey:
     """The key of the DN above; () at the top."""
     return dn_key(dn)[1:]
-
-
-def new_forest(dns: str, netbios: str) -> dict[str, Any]:
-    """The document of a new directory: one domain with its containers and the groups and accounts that matter here. Always the same."""
-    store = Store({"usn": 12000, "next_rid": {}, "max_range": 1500, "max_change": 5000, "entries": []})
-    root = "".join(f",DC={part}" for part in dns.split("."))[1:]
-    configuration = f"CN=Configuration,{root}"
-    _insert(
-        store,
-        root,
-        "domainDNS",
-        {"objectSid": [sid_bytes(f"S-1-5-21-{_number(dns, 1)}-{_number(dns, 2)}-{_number(dns, 3)}")]},
-    )
-    _insert(store, configuration, "configuration", {})
-    _insert(store, f"CN=Partitions,{configuration}", "crossRefContainer", {})
-    for name, context in (
-        ("Enterprise Configuration", configuration),
-        ("Enterprise Schema", f"CN=Schema,{configuration}"),
-    ):
-        values = {"nCName": [context.encode()], "dnsRoot": [dns.encode()], "systemFlags": [b"1"]}
-        _insert(store, f"CN={name},CN=Partitions,{configuration}", "crossRef", values)
-    add_domain(store, root, dns, netbios, configuration)
-    return store.to_json()
-
-
-def add_domain(store: Store, dn: str, dns: str, netbios: str, configuration: str) -> None:
-    """A domain of the forest: its head unless it is there, its cross reference, containers, groups and administrator."""
-    if store.find(dn) is None:
-        _insert(
-            store,
-            dn,
-            "domainDNS",
-            {"objectSid": [sid_bytes(f"S-1-5-21-{_number(dns, 1)}-{_number(dns, 2)}-{_number(dns, 3)}")]},
-        )
-    head = store.find(dn)
-    sid = sid_text(head.sid) if head else ""
-    reference = {
-        "nCName": [dn.encode()],
-        "dnsRoot": [dns.encode()],
-        "nETBIOSName": [netbios.encode()],
-        "systemFlags": [b"3"],
-    }
-    _insert(store, f"CN={netbios},CN=Partitions,{configuration}", "crossRef", reference)
-    store.next_rid[dns] = 1104
-    for name in ("Users", "Computers", "Builtin", "ForeignSecurityPrincipals"):
-        _insert(store, f"CN={name},{dn}", "container", {})
-    _insert(store, f"OU=Domain Controllers,{dn}", "organizationalUnit", {})
-    groups = (
-        ("Domain Admins", "Users", f"{sid}-512", -SECURITY + GLOBAL),
-        ("Domain Users", "Users", f"{sid}-513", -SECURITY + GLOBAL),
-        ("Domain Computers", "Users", f"{sid}-515", -SECURITY + GLOBAL),
-        ("Enterprise Admins", "Users", f"{sid}-519", -SECURITY + UNIVERSAL),
-        ("Administrators", "Builtin", "S-1-5-32-544", -SECURITY + LOCAL + 1),
-        ("Users", "Builtin", "S-1-5-32-545", -SECURITY + LOCAL + 1),
-    )
-    for name, container, group_sid, group_type in groups:
-        values = {
-            "sAMAccountName": [name.encode()],
-            "objectSid": [sid_bytes(group_sid)],
-            "groupType": [str(group_type).encode()],
-        }
-        _insert(store, f"CN={name},CN={container},{dn}", "group", values | {"isCriticalSystemObject": [b"TRUE"]})
-    values = {"sAMAccountName": [b"Administrator"], "objectSid": [sid_bytes(f"{sid}-500")], "primaryGroupID": [b"513"]}
-    values |= {
-        "userAccountControl": [b"512"],
-        "isCriticalSystemObject": [b"TRUE"],
-        "unicodePwd": [ADMINISTRATOR_PASSWORD],
-    }
-    administrator = _insert(store, f"CN=Administrator,CN=Users,{dn}", "user", values)
-    for name in (f"CN=Domain Admins,CN=Users,{dn}", f"CN=Administrators,CN=Builtin,{dn}"):
-        group = store.find(name)
-        if group is not None:
-            group.members.append(administrator.guid)
-
-
-def _insert(store: Store, dn: str, class_name: str, values: Mapping[str, list[bytes]]) -> Entry:
-    """Put an entry there as it is, its GUID made from its DN."""
-    attribute, name = split_dn(dn)[0]
-    stored = {"objectclass": [one.encode() for one in CLASSES[class_name.lower()]], attribute.lower(): [name.encode()]}
-    entry = Entry(uuid.uuid5(SPACE, dn.lower()), dn, stored | {key.lower(): found for key, found in values.items()})
-    store._put(entry)  # noqa: SLF001 - the same module
-    store._touch(entry, created=True)  # noqa: SLF001
-    return entry
-
-
-def _number(dns: str, which: int) -> int:
-    return int.from_bytes(uuid.uuid5(SPACE, f"{dns} {which}").bytes[:4], "big")
 
 
 def _change(attributes: dict[str, list[bytes]], name: str, op: str, values: Sequence[bytes]) -> None:
