@@ -7,16 +7,18 @@ Where it is read from is in winrm.py, the check of whole inventories in model/ a
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from model.problems import between, line, unknown
 from model.secret import Secret
 
 PASSWORD_VARIABLE: Final = "WINRM_PASSWORD"  # noqa: S105 - the name of an environment variable
-HOST_NAME: Final = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\[?[0-9A-Fa-f:]+\]?"
+CATALOG_PORTS: Final = (3268, 3269)
 
 
 class WinrmSettings(BaseModel):
@@ -26,9 +28,9 @@ class WinrmSettings(BaseModel):
         extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
     )
 
-    hostname: Annotated[str, Field(min_length=1)]
+    hostname: str
     """name or address to connect to; default: the host's name in the inventory"""
-    port: Annotated[int, Field(ge=1, le=65535)] = 0  # 0 stands for the default of the scheme, see below
+    port: Annotated[int, between(1, 65535)] = 0  # 0 stands for the default of the scheme, see below
     """TCP port; default 5986, 5985 for http"""
     scheme: Literal["https", "http"] = "https"
     """``https``, or ``http`` with message encryption"""
@@ -39,16 +41,16 @@ class WinrmSettings(BaseModel):
     password: Secret = Secret("")
     """its password; better left out and given in the environment variable ``WINRM_PASSWORD`` or at the prompt"""
     ca: str = ""
-    """file of the certificate authority to trust; default: the system's list"""
+    """file (PEM) of the certificate authority to trust; default: the public ones that come with Python's certifi"""
     verify: bool = True
     """whether the host's certificate is checked"""
     certificate: str = ""
     """client certificate (PEM) for transport ``certificate``"""
     certificate_key: str = ""
     """its key (PEM)"""
-    connect_timeout: Annotated[int, Field(ge=1, le=300)] = 5
+    connect_timeout: Annotated[int, between(1, 300)] = 5
     """seconds until a silent port is given up"""
-    operation_timeout: Annotated[int, Field(ge=1, le=55)] = 20
+    operation_timeout: Annotated[int, between(1, 55)] = 20
     """seconds that the host may hold one request open; a longer call asks again"""
     mode: Literal["auto", "warm", "batch"] = "auto"
     """``warm``: one PowerShell for the whole run; ``batch``: one a call; ``auto``: warm, and batch where warm does not start"""
@@ -65,8 +67,12 @@ class WinrmSettings(BaseModel):
     @field_validator("hostname")
     @classmethod
     def _plain_name(cls, value: str) -> str:
-        if "/" in value or "://" in value or " " in value:
+        if not value or re.search(r"[/\s@]", value):
             raise ValueError("expected a host name or an address, without http:// and without a path")
+        if not re.fullmatch(r"\[[0-9A-Fa-f:.]+\]|[^\[\]:]+", value) and not re.fullmatch(
+            r"[0-9A-Fa-f]*(:[0-9A-Fa-f.]*){2,}", value
+        ):
+            raise ValueError("expected a host name or an address; the port is winrm_port")
         return value
 
     @field_validator("user")
@@ -107,14 +113,28 @@ class DirectorySettings(BaseModel):
 
     server: str = ""
     """DNS name of a domain controller; default: the host finds one"""
-    port: Annotated[int, Field(ge=1, le=65535)] = 389
-    """389 or 3268; with TLS 636 or 3269"""
+    port: Annotated[int, between(1, 65535)] = 389
+    """TCP port; default 389, 636 with TLS; not one of the global catalog, which takes no changes"""
     tls: bool = False
     """LDAPS, with the host's trusted authorities"""
     user: str = ""
     """``DOMAIN\\user``, UPN or DN; default: the logon. From a member server the logon does not reach another host: a credential is needed"""
     password: Secret = Secret("")
     """its password"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _port_of_tls(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "port" not in data:
+            return data | {"port": 636 if data.get("tls") is True else 389}
+        return data
+
+    @field_validator("port")
+    @classmethod
+    def _takes_changes(cls, value: int) -> int:
+        if value in CATALOG_PORTS:
+            raise ValueError("expected 389, with TLS 636: the global catalog takes no changes")
+        return value
 
     @model_validator(mode="after")
     def _whole_credential(self) -> DirectorySettings:
@@ -153,10 +173,10 @@ def settings_of(
     data: Mapping[str, Any],
     *,
     environment: Mapping[str, str] | None = None,
-    ask: Callable[[str], str] | None = None,
+    ask: Callable[[str, str], str] | None = None,
 ) -> WinrmSettings:
     """
-    The settings of a host; a password that is not in the data comes from the environment, else from `ask`.
+    The settings of a host; a password that is not in the data comes from the environment, else from `ask` (user, address).
 
     Raises ValueError with one line a problem.
     """
@@ -168,7 +188,7 @@ def settings_of(
         return settings
     text = (os.environ if environment is None else environment).get(PASSWORD_VARIABLE, "")
     if not text and settings.user and ask is not None:
-        text = ask(f"Password of {settings.user} on {settings.hostname}: ")
+        text = ask(settings.user, settings.hostname)
     if not settings.user or not text:
         missing = (
             "winrm_user"
@@ -181,11 +201,16 @@ def settings_of(
 
 def _line(error: ErrorDetails, given: Mapping[str, Any], prefix: str, known: Sequence[str]) -> str:
     place = str(error["loc"][0]) if error["loc"] else ""
-    key, reason = prefix + place, error["msg"].removeprefix("Value error, ")
     if not place:
-        return reason
+        return error["msg"].removeprefix("Value error, ")
+    key = prefix + place
     if error["type"] == "extra_forbidden":
-        return f"{key} is not a setting. Known: {', '.join(known)}"
+        return f"{key} {unknown(key, known)}"
     if place == "password":
         return f"{key} is of type {type(given.get(place)).__name__}, expected a text"
-    return f"{key} is {given.get(place)!r}: {reason[:1].lower()}{reason[1:]}"
+    return line(
+        key,
+        error,
+        given.get(place),
+        secret=lambda value: isinstance(value, str) and "@" in value and place == "hostname",
+    )

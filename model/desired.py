@@ -11,41 +11,65 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
+
+from model.problems import between, line, unknown
 
 SDK_PAGE: Final = "PfWsSdk.asmx"
 SITE_NAME: Final = re.compile(r'[^\\/?;:@&=+$,|"<>]+')  # facts/iis.md 3h
 WINDOWS_PATH: Final = re.compile(r"[A-Za-z]:[\\/][^\"<>|?*:]*")
+FIRST_BUILD: Final = "4.5.202.0"  # with MFA Server and custom providers: KB4346632, facts/mim-mfa.md 3
 
 
 def clean_thumbprint(value: Any) -> Any:
     """A thumbprint as Windows shows it: without spaces and the hidden mark that the certificate dialog copies along (facts/iis.md 3m), upper case."""
     if not isinstance(value, str):
         return value
-    return re.sub(r"[\s\u200e\u200f\u202a-\u202e\ufeff:]", "", value).upper()
+    return re.sub(r"[\s\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff:]", "", value).upper()
 
 
-Thumbprint = Annotated[str, BeforeValidator(clean_thumbprint), Field(pattern=r"^[0-9A-F]{40}$")]
-Port = Annotated[int, Field(ge=1, le=65535)]
+def _is_thumbprint(value: str) -> str:
+    if not re.fullmatch(r"[0-9A-F]{40}", value):
+        raise ValueError("expected the 40 hex digits of a certificate's thumbprint")
+    return value
+
+
+Thumbprint = Annotated[str, BeforeValidator(clean_thumbprint), AfterValidator(_is_thumbprint)]
+Port = Annotated[int, between(1, 65535)]
 
 
 class Part(BaseModel):
     """Base of all parts: nothing unknown, nothing converted, frozen, and no value of a secret in an error."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+    )
 
 
 class Site(Part):
     """The IIS site that holds the Web Service SDK."""
 
     name: str = "MIM MFASDK"
+    """as IIS Manager shows it"""
     path: str = r"C:\inetpub\wwwroot\mfasdk"
+    """full path of its folder, which is made"""
     port: Port = 9999
+    """of its https binding"""
     app_pool: str = "MIM MFASDK"
+    """its application pool, which is made"""
     host_name: str = ""
+    """host name of the binding; empty for all"""
     thumbprint: Thumbprint | None = None
-    """certificate in LocalMachine\\My; left out here where each MFA server has its own: host data `sdk_certificate`"""
+    """certificate in ``LocalMachine\\My``; left out where each MFA server has its own: host data ``sdk_certificate``"""
 
     @field_validator("name", "app_pool")
     @classmethod
@@ -64,8 +88,11 @@ class Authentication(Part):
     """How the site asks who calls."""
 
     anonymous: bool = False
+    """whether Anonymous Authentication is on"""
     windows: bool = True
+    """whether Windows Authentication is on; never both off"""
     providers: tuple[Literal["Negotiate", "NTLM", "Negotiate:Kerberos"], ...] = ("Negotiate", "NTLM")
+    """of Windows Authentication, in the order in which they are offered; all others are removed"""
 
     @field_validator("providers", mode="before")
     @classmethod
@@ -83,7 +110,9 @@ class Admins(Part):
     """The group whose members may call the SDK, and the account that has to be one."""
 
     group: str = "PhoneFactor Admins"
+    """sAMAccountName of the group; it is made when it is not there"""
     service_account: str
+    """account that the MIM Service runs as: ``DOMAIN\\user``, UPN, sAMAccountName, DN, SID or GUID"""
 
     @field_validator("group")
     @classmethod
@@ -96,7 +125,7 @@ class Admins(Part):
     @classmethod
     def _account(cls, value: str) -> str:
         if not value.strip():
-            raise ValueError("expected an account, like CONTOSO\\mimservice")
+            raise ValueError("expected an account, like DOMAIN\\user")
         if "/" in value and "=" not in value:
             raise ValueError("expected DOMAIN\\user, with a backslash")
         return value
@@ -106,10 +135,11 @@ class Settings(Part):
     """What MfaSettings.xml of the MIM Service says."""
 
     username: str
-    """the imported account, as UPN"""
+    """``Username``: the account that was imported into MFA Server, as UPN"""
     sdk_url: str
+    """``LOCMFASRV``: full https address of ``PfWsSdk.asmx``; its port is the site's"""
     unused: Literal["clear", "remove"] = "clear"
-    """what happens to LICENSE_KEY, GROUP_KEY, CERT_PASSWORD, CertFilePath"""
+    """what happens to ``LICENSE_KEY GROUP_KEY CERT_PASSWORD CertFilePath``: emptied, or taken away"""
 
     @field_validator("username")
     @classmethod
@@ -121,6 +151,8 @@ class Settings(Part):
     @field_validator("sdk_url")
     @classmethod
     def _url(cls, value: str) -> str:
+        if "@" in value.partition("://")[2].partition("/")[0]:
+            raise ValueError("expected an address without a user or a password in it")
         match = re.fullmatch(
             r"(?P<scheme>[a-z]+)://(?P<host>[^/:\s]+|\[[0-9a-fA-F:]+\])(:(?P<port>\d+))?(?P<path>/\S*)", value
         )
@@ -136,18 +168,41 @@ class Settings(Part):
 class Mim(Part):
     """What MIM must be."""
 
-    minimum_build: Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+){1,3}$")] = "4.5.202.0"
+    minimum_build: str = FIRST_BUILD
+    """the least build, not below 4.5.202.0: an older one fails and nothing of that host is written"""
     service: str = "FIMService"
+    """the MIM Service's own service name"""
+
+    @field_validator("minimum_build")
+    @classmethod
+    def _build(cls, value: str) -> str:
+        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9}){3}", value):
+            raise ValueError(f"expected four numbers, like {FIRST_BUILD}")
+        if [int(part) for part in value.split(".")] < [int(part) for part in FIRST_BUILD.split(".")]:
+            raise ValueError(f"expected at least {FIRST_BUILD}, the first build that can call an MFA Server")
+        return value
+
+    @field_validator("service")
+    @classmethod
+    def _service(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("expected the name of a service, like FIMService")
+        return value
 
 
 class Desired(Part):
     """All of it: key `desired` of the group data."""
 
     site: Site = Site()
+    """the IIS site on the MFA servers"""
     authentication: Authentication = Authentication()
+    """who gets in there"""
     admins: Admins
+    """the group in Active Directory"""
     settings: Settings
+    """``MfaSettings.xml`` on the MIM servers"""
     mim: Mim = Mim()
+    """what MIM must be"""
 
     @model_validator(mode="after")
     def _url_is_of_the_site(self) -> Desired:
@@ -173,7 +228,7 @@ def parse(data: Mapping[str, Any]) -> Desired:
 
 def problems_of(data: Any, where: str) -> list[str]:
     """
-    What is wrong with a desired state, a line each; [] where nothing is. The value is quoted, unless its name says that it is a secret.
+    What is wrong with a desired state, a line each; [] where nothing is. A value is quoted, unless it is unknown what it may hold.
 
     + where: what holds it, for the beginning of each line: ``group_data/contoso.py: desired``
     """
@@ -187,27 +242,28 @@ def problems_of(data: Any, where: str) -> list[str]:
 
 
 def _line(error: ErrorDetails, data: Mapping[str, Any], where: str) -> str:
-    place = ".".join(str(part) for part in error["loc"])
-    name = f"{where}.{place}" if place else where
+    place = error["loc"]
+    name = ".".join((where, *(str(part) for part in place)))
     match error["type"]:
         case "missing":
             return f"{name} is missing"
         case "extra_forbidden":
-            known = ", ".join(_fields(error["loc"][:-1]))
-            return f"{name} is not known here. Known: {known}"
-    reason = error["msg"].removeprefix("Value error, ")
+            return f"{name} {unknown(str(place[-1]), _fields(place[:-1]))}"
     value: Any = data
-    for part in error["loc"]:
-        value = (
-            value.get(part)
-            if isinstance(value, Mapping)
-            else value[part]
-            if isinstance(value, list | tuple) and isinstance(part, int)
-            else None
-        )
-    if isinstance(value, Mapping) or not place:
-        return f"{name}: {reason}"
-    return f"{name} is {value!r}: {reason[:1].lower()}{reason[1:]}"
+    for part in place:
+        value = _inside(value, part)
+    return line(name, error, value, secret=_has_credential)
+
+
+def _inside(value: Any, part: int | str) -> Any:
+    if isinstance(value, Mapping):
+        return value.get(part)
+    return value[part] if isinstance(value, list | tuple) and isinstance(part, int) else None
+
+
+def _has_credential(value: Any) -> bool:
+    """An address with a user in it has perhaps a password in it, too."""
+    return isinstance(value, str) and "://" in value and "@" in value.partition("://")[2].partition("/")[0]
 
 
 def _fields(place: tuple[int | str, ...]) -> list[str]:

@@ -1,0 +1,490 @@
+"""Wrong inventories: what is said of each, word for word, and that nothing else happens. Bad XML files are in test_xml_bad_files.py."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from pyinfra.api.exceptions import InventoryError
+
+from connectors.inventory import check
+from connectors.settings import settings_of
+from model.desired import parse
+from model.secret import Secret
+
+TREE: Final = Path(__file__).resolve().parents[1]
+THUMBPRINT: Final = "0123456789ABCDEF0123456789ABCDEF01234567"
+PASSWORD: Final = "hunter2 'of' \"Contoso\""
+KNOWN: Final = "Known: desired, restart_mim, sdk_certificate, winrm_..., directory_..."
+WINRM: Final = (
+    "Known: winrm_ca, winrm_certificate, winrm_certificate_key, winrm_connect_timeout, winrm_hostname, winrm_mode, winrm_operation_timeout, "
+    "winrm_password, winrm_port, winrm_read_only, winrm_scheme, winrm_transport, winrm_user, winrm_verify"
+)
+DIRECTORY: Final = "Known: directory_password, directory_port, directory_server, directory_tls, directory_user"
+PLAIN: Final = "is plain text, which pyinfra prints (debug-inventory). Leave it out and set WINRM_PASSWORD, or wrap it: Secret(...) of model.secret"
+RIGHT: Final[Mapping[str, Any]] = {
+    "site": {"port": 9999, "thumbprint": THUMBPRINT},
+    "authentication": {"anonymous": False, "windows": True},
+    "admins": {"group": "PhoneFactor Admins", "service_account": "CONTOSO\\mimservice"},
+    "settings": {"username": "mimservice@contoso.com", "sdk_url": "https://mfa01.contoso.com:9999/sdk/PfWsSdk.asmx"},
+    "mim": {"minimum_build": "4.5.202.0"},
+}
+HOSTS: Final[Mapping[str, Any]] = {"mfa_servers": ["@winrm/mfa01"], "mim_servers": ["@winrm/mim01"]}
+
+
+@dataclass(frozen=True)
+class Case:
+    """
+    An inventory and what is said of it.
+
+    + data: text of the group data file; None where there is none
+    + says: the message of InventoryError, without the headline that comes before several lines
+    """
+
+    says: tuple[str, ...]
+    data: str | None
+    groups: Mapping[str, Any]
+
+
+def desired(*says: str, **parts: Mapping[str, Any] | str | None) -> Case:
+    """A desired state that is right but for these keys of these parts; None takes one away."""
+    state: dict[str, Any] = {name: dict(part) for name, part in RIGHT.items()}
+    for name, part in parts.items():
+        if isinstance(part, Mapping):
+            state[name] = {key: value for key, value in {**state.get(name, {}), **part}.items() if value is not None}
+        elif part is None:
+            del state[name]
+        else:
+            state[name] = part
+    return Case(tuple(f"group_data/ours.py: desired.{text}" for text in says), f"desired = {state!r}\n", HOSTS)
+
+
+def data(*says: str, text: str) -> Case:
+    """Group data of this text."""
+    return Case(tuple(f"group_data/ours.py{one}" for one in says), text, HOSTS)
+
+
+def groups(*says: str, **groups: Any) -> Case:
+    """Other groups of hosts."""
+    return Case(tuple(f"ours.py: {text}" for text in says), f"desired = {dict(RIGHT)!r}\n", groups)
+
+
+def host(*says: str, **own: Any) -> Case:
+    """One host with this data."""
+    return groups(*(f"host mim01: {text}" for text in says), mim_servers=[("@winrm/mim01", own)])
+
+
+UNQUOTED: Final = "expected a path without quotes"
+CASES: Final = {
+    # the desired state
+    "an unknown part": desired(
+        "sites is not known here; did you mean site? Known: admins, authentication, mim, settings, site",
+        sites={"port": 1},
+    ),
+    "an unknown key of the site": desired(
+        "site.prot is not known here; did you mean port? Known: app_pool, host_name, name, path, port, thumbprint",
+        site={"prot": 9999},
+    ),
+    "an unknown key of the authentication": desired(
+        "authentication.basic is not known here. Known: anonymous, providers, windows", authentication={"basic": True}
+    ),
+    "an unknown key of the admins": desired(
+        "admins.members is not known here. Known: group, service_account", admins={"members": []}
+    ),
+    "an unknown key of the settings, with a secret": desired(
+        "settings.LICENSE_KEY is not known here. Known: sdk_url, unused, username", settings={"LICENSE_KEY": PASSWORD}
+    ),
+    "an unknown key of MIM": desired(
+        "mim.minimal_build is not known here; did you mean minimum_build? Known: minimum_build, service",
+        mim={"minimal_build": "4.5.202.0"},
+    ),
+    "port 0": desired("site.port is 0, expected 1 to 65535", site={"port": 0}),
+    "port 70000": desired("site.port is 70000, expected 1 to 65535", site={"port": 70000}),
+    "a port as text": desired("site.port is '9999', expected a whole number, without quotes", site={"port": "9999"}),
+    "a port that is true": desired("site.port is True, expected a whole number, without quotes", site={"port": True}),
+    "a name of a site that IIS refuses": desired(
+        "site.name is 'MIM/MFASDK', expected a name without \\ / ? ; : @ & = + $ , | \" < > and without blanks at its ends",
+        site={"name": "MIM/MFASDK"},
+    ),
+    "a pool without a name": desired(
+        "site.app_pool is '', expected a name without \\ / ? ; : @ & = + $ , | \" < > and without blanks at its ends",
+        site={"app_pool": ""},
+    ),
+    "a path in quotes": desired(
+        f"site.path is '\"C:\\\\inetpub\\\\mfasdk\"', {UNQUOTED}", site={"path": '"C:\\inetpub\\mfasdk"'}
+    ),
+    "a relative path": desired(
+        "site.path is 'inetpub\\\\mfasdk', expected a full path, like C:\\inetpub\\wwwroot\\mfasdk",
+        site={"path": "inetpub\\mfasdk"},
+    ),
+    "a thumbprint that is too short": desired(
+        f"site.thumbprint is '{THUMBPRINT[:39]}', expected the 40 hex digits of a certificate's thumbprint",
+        site={"thumbprint": THUMBPRINT[:39]},
+    ),
+    "a thumbprint with a G": desired(
+        f"site.thumbprint is 'G{THUMBPRINT[1:]}', expected the 40 hex digits of a certificate's thumbprint",
+        site={"thumbprint": f"G{THUMBPRINT[1:]}"},
+    ),
+    "both authentications off": desired(
+        "authentication: anonymous and windows are both off: nobody could log on to the site",
+        authentication={"windows": False},
+    ),
+    "a switch as text": desired(
+        "authentication.windows is 'yes', expected True or False", authentication={"windows": "yes"}
+    ),
+    "an unknown provider": desired(
+        "authentication.providers.0 is 'Kerberos', expected 'Negotiate', 'NTLM' or 'Negotiate:Kerberos'",
+        authentication={"providers": ["Kerberos", "NTLM"]},
+    ),
+    "providers that are no list": desired(
+        "authentication.providers is 'NTLM', expected a list", authentication={"providers": "NTLM"}
+    ),
+    "DOMAIN/user": desired(
+        "admins.service_account is 'CONTOSO/mimservice', expected DOMAIN\\user, with a backslash",
+        admins={"service_account": "CONTOSO/mimservice"},
+    ),
+    "an empty account": desired(
+        "admins.service_account is ' ', expected an account, like DOMAIN\\user", admins={"service_account": " "}
+    ),
+    "a missing account": desired("admins.service_account is missing", admins={"service_account": None}),
+    "an empty name of the group": desired(
+        "admins.group is '', expected the sAMAccountName of a group", admins={"group": ""}
+    ),
+    "a username that is no UPN": desired(
+        "settings.username is 'CONTOSO\\\\mimservice', expected a UPN, like mimservice@contoso.com",
+        settings={"username": "CONTOSO\\mimservice"},
+    ),
+    "an address without https": desired(
+        "settings.sdk_url is 'http://mfa01.contoso.com:9999/sdk/PfWsSdk.asmx', expected https://HOST:PORT/.../PfWsSdk.asmx",
+        settings={"sdk_url": "http://mfa01.contoso.com:9999/sdk/PfWsSdk.asmx"},
+    ),
+    "an address of another page": desired(
+        "settings.sdk_url is 'https://mfa01.contoso.com:9999/sdk/PfPaWs.asmx', expected an address that ends in /PfWsSdk.asmx",
+        settings={"sdk_url": "https://mfa01.contoso.com:9999/sdk/PfPaWs.asmx"},
+    ),
+    "an address with port 70000": desired(
+        "settings.sdk_url is 'https://mfa01.contoso.com:70000/PfWsSdk.asmx': its port is not between 1 and 65535",
+        settings={"sdk_url": "https://mfa01.contoso.com:70000/PfWsSdk.asmx"},
+    ),
+    "an address with a password in it": desired(
+        "settings.sdk_url is of type str, expected an address without a user or a password in it",
+        settings={"sdk_url": f"https://admin:{PASSWORD}@mfa01.contoso.com:9999/PfWsSdk.asmx"},
+    ),
+    "an address without a port": Case(
+        ("group_data/ours.py: desired: settings.sdk_url names port 443, site.port is 9999",),
+        desired(settings={"sdk_url": "https://mfa01.contoso.com/PfWsSdk.asmx"}).data,
+        HOSTS,
+    ),
+    "an address with a port that is not the site's": Case(
+        ("group_data/ours.py: desired: settings.sdk_url names port 9998, site.port is 9999",),
+        desired(settings={"sdk_url": "https://mfa01.contoso.com:9998/PfWsSdk.asmx"}).data,
+        HOSTS,
+    ),
+    "something else than clear or remove": desired(
+        "settings.unused is 'delete', expected 'clear' or 'remove'", settings={"unused": "delete"}
+    ),
+    "a build that is no number": desired(
+        "mim.minimum_build is '4.x', expected four numbers, like 4.5.202.0", mim={"minimum_build": "4.x"}
+    ),
+    "a build that is a number of Python": desired(
+        "mim.minimum_build is 4.5, expected a text", mim={"minimum_build": 4.5}
+    ),
+    "a build that cannot do it": desired(
+        "mim.minimum_build is '4.5.26.0', expected at least 4.5.202.0, the first build that can call an MFA Server",
+        mim={"minimum_build": "4.5.26.0"},
+    ),
+    "a part that is a text": desired("site is 'MIM MFASDK', expected a dict", site="MIM MFASDK"),
+    "a part that is missing": desired("admins is missing", admins=None),
+    "several mistakes": desired(
+        "site.port is 0, expected 1 to 65535",
+        "settings.username is 'mim', expected a UPN, like mimservice@contoso.com",
+        site={"port": 0},
+        settings={"username": "mim"},
+    ),
+    # the file that it stands in
+    "no desired state": data(": desired is missing", text="restart_mim = False\n"),
+    "a desired state that is no dict": data(": desired is list, expected a dict", text="desired = []\n"),
+    "an unknown name in the group data": data(
+        f": desire is not known here; did you mean desired? {KNOWN}", ": desired is missing", text="desire = {}\n"
+    ),
+    "no group data": Case(
+        ("group_data/ours.py is not there: it holds the desired state of this inventory",), None, HOSTS
+    ),
+    "group data that raises": data(
+        " cannot be loaded: ValueError in line 2", text=f"password = {PASSWORD!r}\nraise ValueError(password)\n"
+    ),
+    "group data that is not Python": data(" cannot be loaded: line 2 is not Python", text="x = 1\ndesired: = {}\n"),
+    "group data that ends the program": data(" cannot be loaded: SystemExit in line 1", text="raise SystemExit(0)\n"),
+    # groups and hosts
+    "no hosts": groups("no group has a host"),
+    "an empty group": groups(
+        "group mfa_servers is empty: name its hosts, or leave the group out",
+        mfa_servers=[],
+        mim_servers=["@winrm/mim01"],
+    ),
+    "an unknown group": groups(
+        "group mfa_server is not known here; did you mean mfa_servers? Known: domain_controllers, mfa_servers, mim_servers",
+        mfa_server=["@winrm/mfa01"],
+    ),
+    "a group that is one host": groups(
+        "group mim_servers is of type str, expected a list of hosts", mim_servers="@winrm/mim01"
+    ),
+    "a group that is a tuple": groups(
+        "group mim_servers is of type tuple, expected a list of hosts", mim_servers=("@winrm/mim01", "@winrm/mim02")
+    ),
+    "two MFA servers with one name": groups(
+        "host mfa01 is in mfa_servers twice", mfa_servers=["@winrm/mfa01", ("@winrm/mfa01", {})]
+    ),
+    "two MFA servers with one name but for case": groups(
+        "host MFA01 is in mfa_servers twice", mfa_servers=["@winrm/mfa01", "@winrm/MFA01"]
+    ),
+    "two hosts that are one machine": groups(
+        "hosts a and b of mfa_servers are one: both have winrm_hostname 'mfa01.contoso.com'",
+        mfa_servers=[(f"@winrm/{name}", {"winrm_hostname": "mfa01.contoso.com"}) for name in "ab"],
+    ),
+    "a host in two groups": groups(
+        "host mim01 is in mfa_servers and in mim_servers", mfa_servers=["@winrm/mim01"], mim_servers=["@winrm/mim01"]
+    ),
+    "a host that pyinfra would reach over SSH": groups(
+        "mim_servers: host 'mim01.contoso.com' is not of the form @winrm/NAME", mim_servers=["mim01.contoso.com"]
+    ),
+    "a host without a name": groups(
+        "mim_servers: host '@winrm/' is not of the form @winrm/NAME", mim_servers=["@winrm/"]
+    ),
+    "a host that is a dict": groups(
+        "mim_servers: host 1 is neither a name nor a name with a dict of data",
+        mim_servers=[{"@winrm/mim01": {"winrm_password": PASSWORD}}],
+    ),
+    "an MFA server without a certificate": Case(
+        (
+            "ours.py: host mfa01: no certificate for its site. Give each its own as host data sdk_certificate, or all one as desired.site.thumbprint",
+        ),
+        desired(site={"thumbprint": None}).data,
+        HOSTS,
+    ),
+    # host data
+    "an unknown winrm_ key": host(
+        f"winrm_pasword is not known here; did you mean winrm_password? {WINRM}", winrm_pasword=PASSWORD
+    ),
+    "an unknown key": host(f"ssh_user is not known here. {KNOWN}", ssh_user="root"),
+    "winrm_mode": host("winrm_mode is 'fast', expected 'auto', 'warm' or 'batch'", winrm_mode="fast"),
+    "winrm_transport": host(
+        "winrm_transport is 'credssp', expected 'ntlm', 'basic', 'kerberos' or 'certificate'", winrm_transport="credssp"
+    ),
+    "basic over http": host(
+        "basic over http would send the password in clear: use https, or transport ntlm",
+        winrm_scheme="http",
+        winrm_transport="basic",
+    ),
+    "transport certificate without one": host(
+        "transport certificate needs winrm_certificate and winrm_certificate_key", winrm_transport="certificate"
+    ),
+    "winrm_port 0": host("winrm_port is 0, expected 1 to 65535", winrm_port=0),
+    "winrm_operation_timeout": host("winrm_operation_timeout is 3600, expected 1 to 55", winrm_operation_timeout=3600),
+    "winrm_verify as text": host("winrm_verify is 'no', expected True or False", winrm_verify="no"),
+    "a hostname with http://": host(
+        "winrm_hostname is 'http://mim01', expected a host name or an address, without http:// and without a path",
+        winrm_hostname="http://mim01",
+    ),
+    "a hostname with a port": host(
+        "winrm_hostname is 'mim01:5986', expected a host name or an address; the port is winrm_port",
+        winrm_hostname="mim01:5986",
+    ),
+    "a hostname with a password": host(
+        "winrm_hostname is of type str, expected a host name or an address, without http:// and without a path",
+        winrm_hostname=f"admin:{PASSWORD}@mim01",
+    ),
+    "winrm_user with a slash": host(
+        "winrm_user is 'CONTOSO/admin', expected DOMAIN\\user or user@domain, with a backslash",
+        winrm_user="CONTOSO/admin",
+    ),
+    "a password of the wrong type": host("winrm_password is of type list, expected a text", winrm_password=[PASSWORD]),
+    "a directory password of the wrong type": host(
+        "directory_password is of type bytes, expected a text", directory_user="a", directory_password=PASSWORD.encode()
+    ),
+    "half a directory credential": host(
+        "directory_user and directory_password belong together: give both or none", directory_user="CONTOSO\\admin"
+    ),
+    "an unknown directory_ key": host(
+        f"directory_servers is not known here; did you mean directory_server? {DIRECTORY}", directory_servers=["dc01"]
+    ),
+    "the port of the global catalog": host(
+        "directory_port is 3268, expected 389, with TLS 636: the global catalog takes no changes", directory_port=3268
+    ),
+    "restart_mim as text": host("restart_mim is 'true', expected True or False", restart_mim="true"),
+    "a host's own certificate": host(
+        "sdk_certificate is 'cn=mfa01', expected the 40 hex digits of a certificate's thumbprint",
+        sdk_certificate="cn=mfa01",
+    ),
+    "a host's own desired state": host("desired is NoneType, expected a dict", desired=None),
+    "one mistake of all hosts": groups(
+        "hosts mfa01, mim01: winrm_port is 70000, expected 1 to 65535",
+        mfa_servers=[("@winrm/mfa01", {"winrm_port": 70000})],
+        mim_servers=(["@winrm/mim01"], {"winrm_port": 70000}),
+    ),
+}
+
+
+def written(folder: Path, case: Case) -> Path:
+    """The files of a case; the path of its inventory."""
+    (folder / "group_data").mkdir(parents=True)
+    if case.data is not None:
+        (folder / "group_data" / "ours.py").write_text(case.data, encoding="utf-8")
+    inventory = folder / "ours.py"
+    lines = [f"{name} = {value!r}" for name, value in case.groups.items()]
+    named = ", ".join(f"{name}={name}" for name in case.groups)
+    call = ["from connectors.inventory import check", f"check(__file__, {named})"]
+    inventory.write_text("\n".join([*lines, *call, ""]), encoding="utf-8")
+    return inventory
+
+
+def said(case: Case) -> str:
+    """The message of a case."""
+    head = "the inventory is not usable:\n    " if len(case.says) > 1 else ""
+    return head + "\n    ".join(case.says)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_a_wrong_inventory_is_refused_with_what_is_wrong_in_it(case: Case, tmp_path: Path) -> None:
+    with pytest.raises(InventoryError) as error:
+        check(str(written(tmp_path, case)), **case.groups)
+    assert str(error.value) == said(case)
+    assert PASSWORD not in str(error.value)
+    assert repr(PASSWORD)[1:-1] not in str(error.value)
+
+
+def test_group_data_of_all_and_of_a_group_is_looked_at_too(tmp_path: Path) -> None:
+    file = written(tmp_path, desired())
+    (tmp_path / "group_data" / "all.py").write_text("winrm_port = '5986'\n", encoding="utf-8")
+    (tmp_path / "group_data" / "mim_servers.py").write_text("winrm_ports = 1\nrestart_mim = 1\n", encoding="utf-8")
+    with pytest.raises(InventoryError) as error:
+        check(str(file), **HOSTS)
+    assert str(error.value).splitlines() == [
+        "the inventory is not usable:",
+        "    group_data/mim_servers.py: restart_mim is 1, expected True or False",
+        "    ours.py: hosts mfa01, mim01: winrm_port is '5986', expected a whole number, without quotes",
+        f"    ours.py: host mim01: winrm_ports is not known here; did you mean winrm_port? {WINRM}",
+    ]
+
+
+# -- what is accepted --
+
+RIGHT_ONES: Final = {
+    "the plain one": desired(),
+    "a thumbprint as the certificate dialog gives it, with U+200E": desired(
+        site={"thumbprint": "\u200e01 23 45 67 89 ab cd ef 01 23 45 67 89 ab cd ef 01 23 45 67"}
+    ),
+    "MIM servers alone": Case((), desired(site={"thumbprint": None}).data, {"mim_servers": ["@winrm/mim01"]}),
+    "data for a whole group": groups(mim_servers=(["@winrm/mim01", "@winrm/mim02"], {"winrm_user": "CONTOSO\\admin"})),
+    "a password that is a Secret": groups(mim_servers=[("@winrm/mim01", {"winrm_password": Secret(PASSWORD)})]),
+    "IPv6": groups(mim_servers=[("@winrm/mim01", {"winrm_hostname": "fd00::25"})]),
+    "names that are imported": data(text=f"import os\nfrom pathlib import Path\n{desired().data}"),
+}
+
+
+@contextmanager
+def warnings() -> Iterator[list[str]]:
+    """What pyinfra's logger warns of."""
+    seen: list[str] = []
+
+    class Keep(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            seen.append(record.getMessage())
+
+    handler = Keep(logging.WARNING)
+    logging.getLogger("pyinfra").addHandler(handler)
+    try:
+        yield seen
+    finally:
+        logging.getLogger("pyinfra").removeHandler(handler)
+
+
+@pytest.mark.parametrize("case", RIGHT_ONES.values(), ids=RIGHT_ONES)
+def test_a_right_inventory_is_accepted_in_silence(case: Case, tmp_path: Path) -> None:
+    with warnings() as seen:
+        check(str(written(tmp_path, case)), **case.groups)
+    assert seen == []
+
+
+def test_a_hidden_mark_in_a_thumbprint_is_taken_out() -> None:
+    state = {**RIGHT, "site": {"thumbprint": f"\u200e{THUMBPRINT.lower()}"}}
+    assert parse(state).site.thumbprint == THUMBPRINT
+
+
+def test_a_password_in_clear_is_warned_about_and_not_shown(tmp_path: Path) -> None:
+    own = {"winrm_password": PASSWORD}
+    case = groups(mim_servers=[("@winrm/mim01", own), ("@winrm/mim02", own), "@winrm/mim03"])
+    with warnings() as seen:
+        check(str(written(tmp_path, case)), **case.groups)
+    assert seen == [f"ours.py: hosts mim01, mim02: winrm_password {PLAIN}"]
+
+
+def test_host_data_that_no_inventory_checked_is_refused_when_the_host_is_opened() -> None:
+    with pytest.raises(
+        ValueError, match=r"^winrm_port is 0, expected 1 to 65535; winrm_verify is 1, expected True or False$"
+    ):
+        settings_of("mim01", {"winrm_port": 0, "winrm_verify": 1})
+
+
+# -- through pyinfra --
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """A port that notices whoever comes."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        yield server
+
+
+def pyinfra(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """pyinfra in a process of its own: its command line patches what this one must not have patched."""
+    program = str(Path(sys.executable).with_name("pyinfra"))
+    environment = {**os.environ, "PYTHONPATH": str(TREE)}
+    return subprocess.run(  # noqa: S603 - our own inventories
+        [program, *arguments], cwd=TREE, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def refused(done: subprocess.CompletedProcess[str], own: Sequence[str] = ("--> Loading",)) -> list[str]:
+    """What pyinfra printed, without its own lines."""
+    return [
+        line.strip() for line in (done.stdout + done.stderr).splitlines() if line and not line.startswith(tuple(own))
+    ]
+
+
+AT_PYINFRA: Final = ("port 70000", "a hostname with http://", "an unknown key of the settings, with a secret")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", AT_PYINFRA)
+def test_pyinfra_ends_with_one_line_and_contacts_no_host(name: str, tmp_path: Path, listener: socket.socket) -> None:
+    case = CASES[name]
+    port = listener.getsockname()[1]
+    dc = [("@winrm/dc01", {"winrm_hostname": "127.0.0.1", "winrm_port": port, "winrm_user": "a"})]
+    inventory = written(tmp_path, Case(case.says, case.data, {**case.groups, "domain_controllers": dc}))
+    done = pyinfra(str(inventory), "deploy.py", "-y")
+    shown = refused(done)
+    assert (done.returncode, len(shown)) == (1, 1)
+    assert shown[0].startswith("--> pyinfra error in ")
+    assert shown[0].endswith(f": {said(case)}")
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+
+
+@pytest.mark.slow
+def test_pyinfra_goes_on_after_the_warning_of_a_password(tmp_path: Path) -> None:
+    case = groups(mim_servers=[("@winrm/mim01", {"winrm_password": PASSWORD, "winrm_user": "a"})])
+    done = pyinfra(str(written(tmp_path, case)), "debug-inventory")
+    shown = refused(done)
+    assert done.returncode == 0
+    assert shown[0] == f"ours.py: host mim01: winrm_password {PLAIN}"
