@@ -302,7 +302,7 @@ def test_a_group_is_made_once_and_its_member_with_it(pyinfra: Pyinfra, far: Twin
                 "        description: (absent) -> MFA",
             ]
         ),
-        f"{then}: 1 change\n        member: (absent) -> bob ({BOB})",
+        f"{then}: 1 change\n        member: (absent) -> {BOB}",
     ]
     run = pyinfra.run(*steps)
     assert (run.writes, run.failed) == (2, False)
