@@ -79,6 +79,7 @@ function Get-ContentHash {
         $stream = Open-File -Path $Path -Share $Share
         try { ConvertTo-Hex -Bytes $sha.ComputeHash($stream) } finally { $stream.Dispose() }
     }
+    catch { $_.Exception.Data['where'] = $Named; throw }
     finally { $sha.Dispose() }
 }
 
@@ -345,7 +346,8 @@ function Copy-File {
     if ($there -ceq $Expected) { return @{ created = $false; sha256 = $there } }
     if ($there -cne 'absent') { throw New-Refusal -Kind 'conflict' -Where $Target -Why "a file with other content stands there, $there" }
     Assert-Writable -Path $to -Named $Target -Expected 'absent'
-    $upload = Open-Upload -Path $to -Name ([System.Guid]::NewGuid().ToString('N')) -RightsOf $from
+    try { $upload = Open-Upload -Path $to -Name ([System.Guid]::NewGuid().ToString('N')) -RightsOf $from }
+    catch { $_.Exception.Data['where'] = $Target; throw }
     try {
         $stream = Open-File -Path $from -Share 'Read, Delete'
         try {
@@ -358,7 +360,7 @@ function Copy-File {
         finally { $stream.Dispose() }
         $hash = Complete-Upload -Upload $upload
         if ($hash -cne $Expected) { throw New-Refusal -Kind 'conflict' -Where $Path -Why "content became $hash while it was copied, expected $Expected" }
-        Move-Upload -Upload $upload -Expected 'absent'
+        try { Move-Upload -Upload $upload -Expected 'absent' } catch { $_.Exception.Data['where'] = $Target; throw }
         @{ created = $true; sha256 = $hash }
     }
     finally { Close-Upload -Upload $upload }

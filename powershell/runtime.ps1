@@ -85,6 +85,8 @@ function Get-ErrorRecord {
         foreach ($code in 'ldap', 'win32') { if ($null -ne $one.Data[$code]) { $answer[$code] = [long]$one.Data[$code] } }
         return $answer
     }
+    # A verb that has two things says which one it was at.
+    foreach ($one in $chain) { if ($one.Data.Contains('where')) { $Where = $one.Data['where'] } }
     foreach ($one in $chain) {
         $code = ConvertTo-Unsigned -HResult $one.HResult
         $kind, $why = $null, $null
@@ -369,7 +371,11 @@ function Read-Request {
     $seq = [long]0
     if (-not [long]::TryParse($fields[2], [System.Globalization.NumberStyles]::None, $script:Invariant, [ref]$seq)) { throw New-Refusal -Kind 'invalid' -Where 'line' -Why 'SEQ is not a number' }
     $length = 0
-    foreach ($field in $fields[4..6]) { if ($field -cne '-') { $length += $field.Length } }
+    foreach ($field in $fields[4..6]) {
+        # A field that was lost on the way must not pass for an empty one, which is `-`.
+        if ($field -ceq '') { throw New-Refusal -Kind 'invalid' -Where 'line' -Why 'a field is empty' }
+        if ($field -cne '-') { $length += $field.Length }
+    }
     if ($fields[3] -cne $length.ToString($script:Invariant)) { throw New-Refusal -Kind 'invalid' -Where 'line' -Why "LEN does not fit, the fields have $length characters" }
     if ($seq -eq $Last -and $Last -gt 0) { return @{ seq = $seq } }
     if ($seq -ne $Last + 1) { throw New-Refusal -Kind 'invalid' -Where 'line' -Why "SEQ is $seq, the last one was $Last" }
