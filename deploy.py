@@ -5,7 +5,7 @@ One named operation a step. Which hosts: the groups domain_controllers, mfa_serv
 The page's steps 1 to 3 (download, activation, installation) and the import of the account are done by hand; so is the way back, by the backup.
 """
 
-from pyinfra import host
+from pyinfra import host, inventory
 
 from facts.base import UNREAD, read
 from facts.windows import WindowsService
@@ -14,8 +14,8 @@ from operations.ad import ad_group, ad_group_member
 from operations.hosts import first_active
 from operations.iis import iis_app_pool, iis_auth, iis_site
 from operations.mim import NewMembership, mim_build
-from operations.order import section
-from operations.windows import windows_service
+from operations.order import section, turn
+from operations.windows import stopped_by, windows_service
 from operations.xml import xml_elements
 
 wanted = parse(host.data.desired)
@@ -53,7 +53,13 @@ if directory is not None and host.name == directory.name:  # one domain controll
     ad_group_member(name="The MIM service account may call the SDK", group=admins.group, member=admins.service_account)
 
 section(name="Configuring the MIM Service for Azure MFA Server")
-if "mim_servers" in host.groups:
+mim_servers = inventory.get_group("mim_servers", default=[]) if "mim_servers" in host.groups else []
+for server in host.loop(mim_servers):  # one after the other: the first that does not come up leaves the rest untouched
+    if server is not mim_servers[0]:
+        turn(name="The next MIM server", server=server.name, unless=lambda: stopped_by(wanted.mim.service))
+    if server.name != host.name:
+        continue
+
     mim_build(name="MIM is patched", minimum=wanted.mim.minimum_build)
 
     joined = NewMembership(directory, admins.group, admins.service_account)

@@ -7,10 +7,12 @@ pyinfra orders operations by each host's own sequence alone: what is on line 60 
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 from pyinfra.api import StringCommand, operation
-from pyinfra.context import host
+from pyinfra.context import host, state
+
+from connectors.call import Refuse
 
 
 @operation()
@@ -28,3 +30,30 @@ def section() -> Generator[StringCommand, None, None]:
     """
     host.noop("nothing to do here: a headline")
     yield from ()
+
+
+@operation()
+def turn(server: str, *, unless: Callable[[], str]) -> Generator[StringCommand, None, None]:
+    """
+    In a loop over servers that go one after the other: the turn of the next one. What follows for it begins when the one before is done.
+
+    + server: name of the host whose turn it is
+    + unless: called when it is its turn; a reason to leave it alone, which fails it, or ""
+
+    pyinfra's ``_serial`` holds one operation back, not what follows it, and its order of hosts is not the inventory's. Call this in ``host.loop``,
+    on all the servers, in each turn but the first.
+
+    **Example:**
+
+    .. code:: python
+
+        for server in host.loop(servers):
+            if server is not servers[0]:
+                turn(name="The next MIM server", server=server.name, unless=lambda: stopped_by("FIMService"))
+            if server.name == host.name:
+                ...
+    """
+    if state.is_executing and host.name == server and (reason := unless()):
+        yield Refuse(reason)
+        return
+    host.noop(f"{server} is next")

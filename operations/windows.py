@@ -19,6 +19,7 @@ from plans.windows import older_than, plan_service, steps
 
 ROLLING: Final = "rolling"
 HINT: Final = "hint"
+FAILED: Final = "failed"
 
 
 @operation()
@@ -125,26 +126,30 @@ def _one_after_the_other(
     service: str, work: Generator[StringCommand, None, None]
 ) -> Generator[StringCommand, None, None]:
     """pyinfra's `_serial` goes on with the next host after a failure; this stops, and says which host was the reason."""
-    op_hash = str(host.current_op_hash)
-    if not state.get_op_meta(op_hash).global_arguments["_serial"]:
+    if not state.get_op_meta(str(host.current_op_hash)).global_arguments["_serial"]:
         yield from refuse(f"service {service}: rolling=True needs _serial=True beside it, or all hosts restart at once")
         return
     if state.is_executing:
-        failed = [
-            other.name for other in state.inventory if other is not host and _marks(other).get(op_hash) == "failed"
-        ]
-        if failed:
-            yield Refuse(f"service {service}: left untouched, because it did not come up on {failed[0]}")
+        if reason := stopped_by(service):
+            yield Refuse(reason)
             return
         marks = _marks(host)
-        marks[op_hash] = "failed"  # until the end is reached: a failed command closes this generator wherever it stands
+        # Until the end is reached: a failed command closes this generator wherever it stands.
+        marks[service.casefold()] = FAILED
         yield from work
-        marks[op_hash] = "ok"
+        marks[service.casefold()] = "ok"
         return
     yield from work
 
 
+def stopped_by(service: str) -> str:
+    """Why this host is to be left alone: a rolling restart of the service failed on another one in this run; "" where none did."""
+    failed = (other.name for other in state.inventory if _marks(other).get(service.casefold()) == FAILED)
+    name = next((name for name in failed if name != host.name), "")
+    return f"left untouched: service {service} did not come up on {name}" if name else ""
+
+
 def _marks(of: Host) -> dict[str, str]:
-    """How the rolling operations of this run ended on a host, by their hash."""
+    """How the rolling operations of this run ended on a host, by the service in small letters."""
     marks: dict[str, str] = of.connector_data.setdefault(ROLLING, {})
     return marks
