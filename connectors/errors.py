@@ -14,11 +14,13 @@ from typing import Final
 import requests
 from winrm.exceptions import (
     InvalidCredentialsError,
+    WinRMError,
     WinRMOperationTimeoutError,
     WinRMTransportError,
     WSManFaultError,
 )
 
+from connectors.call import READS
 from connectors.settings import WinrmSettings
 from model.error import HostError
 
@@ -75,22 +77,25 @@ FAULT_DENIED: Final = 5
 FAULT_PROFILE: Final = 2147943418
 TOO_LARGE_FAULTS: Final = frozenset({2150858823, 2150858824, 2150858825})
 
-RAISE: Final = "An administrator of that host can raise it: "
+SHELLS: Final = 'winrm set winrm/config/winrs @{MaxShellsPerUser="100"}'
+OPERATIONS: Final = 'winrm set winrm/config/service @{MaxConcurrentOperationsPerUser="4294967295"}'
+USERS: Final = 'winrm set winrm/config/winrs @{MaxConcurrentUsers="50"}'
+# Code to the quota's name and the command that raises it; "" where none does.
 QUOTAS: Final = {
-    2150859173: ("MaxShellsPerUser", 'winrm set winrm/config/winrs @{MaxShellsPerUser="100"}; shells of old runs end by themselves'),
-    2150859236: ("MaxShellsPerUser (plug-in)", 'winrm set winrm/config/winrs @{MaxShellsPerUser="100"}'),
-    2150859238: ("MaxShellsPerUser (plug-in)", 'winrm set winrm/config/winrs @{MaxShellsPerUser="100"}'),
-    2150859174: ("MaxConcurrentOperationsPerUser", 'winrm set winrm/config/service @{MaxConcurrentOperationsPerUser="4294967295"}'),
-    2150859239: ("MaxConcurrentOperationsPerUser (plug-in)", 'winrm set winrm/config/service @{MaxConcurrentOperationsPerUser="4294967295"}'),
-    2150859240: ("MaxConcurrentOperationsPerUser (plug-in)", 'winrm set winrm/config/service @{MaxConcurrentOperationsPerUser="4294967295"}'),
-    2150859241: ("MaxConcurrentCommandsPerShell (plug-in)", 'winrm set winrm/config/service @{MaxConcurrentOperationsPerUser="4294967295"}'),
-    2150859175: ("the load quota of this user", "try again later"),
-    2150859176: ("the load quota of the system", "try again later"),
-    2150859242: ("the load quota: no room", "try again later"),
-    2150859179: ("MaxConcurrentUsers", 'winrm set winrm/config/winrs @{MaxConcurrentUsers="50"}'),
-    2150859237: ("MaxConcurrentUsers (plug-in)", 'winrm set winrm/config/winrs @{MaxConcurrentUsers="50"}'),
-    2150858815: ("a quota", "winrm get winrm/config shows them"),
-}  # fmt: skip
+    2150859173: ("MaxShellsPerUser", f"{SHELLS}; shells of old runs end by themselves"),
+    2150859236: ("MaxShellsPerUser (plug-in)", SHELLS),
+    2150859238: ("MaxShellsPerUser (plug-in)", SHELLS),
+    2150859174: ("MaxConcurrentOperationsPerUser", OPERATIONS),
+    2150859239: ("MaxConcurrentOperationsPerUser (plug-in)", OPERATIONS),
+    2150859240: ("MaxConcurrentOperationsPerUser (plug-in)", OPERATIONS),
+    2150859241: ("MaxConcurrentCommandsPerShell (plug-in)", OPERATIONS),
+    2150859175: ("of load for this user", ""),
+    2150859176: ("of load for the system", ""),
+    2150859242: ("of load", ""),
+    2150859179: ("MaxConcurrentUsers", USERS),
+    2150859237: ("MaxConcurrentUsers (plug-in)", USERS),
+    2150858815: ("(winrm get winrm/config shows which there are)", ""),
+}
 UNAUTHORIZED: Final = 401
 BAD_REQUEST: Final = 400
 TOO_LARGE: Final = 413
@@ -116,6 +121,10 @@ def translate(error: BaseException, settings: WinrmSettings, doing: str) -> Conn
             return _fault(error, settings)
         case InvalidCredentialsError():
             return FailedError(_refused_login(settings))
+        case WinRMError() if "not installed" in str(error):
+            return FailedError(
+                f"transport {settings.transport} needs more packages here: pip install 'pyinfra-mim[{settings.transport}]'"
+            )
         case WinRMTransportError():
             return _status(int(error.code), settings)
         case requests.exceptions.SSLError():
@@ -167,14 +176,15 @@ def words(error: HostError) -> str:
     """An error of a verb, in one line: what, where, why."""
     numbers = "".join(
         f", {name} {value}"
-        for name, value in (("LDAP", error.ldap), ("win32", error.win32 and f"{error.win32:04X}"))
+        for name, value in (("LDAP", error.ldap), ("win32", None if error.win32 is None else f"{error.win32:04X}"))
         if value is not None
     )
     code = f" (0x{error.hresult:08X}{numbers})" if error.hresult is not None else f" ({numbers[2:]})" if numbers else ""
+    untouched = "" if error.what.startswith(READS) else " Nothing was written."
     hint = {
         "conflict": " It changed since it was read; nothing was written. Run again.",
-        "locked": " Another process holds it. Nothing was written.",
-        "denied": " Nothing was written.",
+        "locked": f" Another process holds it.{untouched}",
+        "denied": untouched,
         "timeout": " What it is now: run again.",
     }.get(error.kind, "")
     return f"{error.what} {error.where}: {error.why.rstrip('.')}{code} [{error.kind}].{hint}"
@@ -202,7 +212,8 @@ def _fault(error: WSManFaultError, settings: WinrmSettings) -> ConnectorError:
         return TooLargeError("the message is larger than the host takes")
     if code in QUOTAS:
         name, how = QUOTAS[code]
-        return QuotaError(f"{settings.address} refuses by its quota {name} for {settings.user}. {RAISE}{how}")
+        way = f"An administrator of that host can raise it: {how}" if how else "Try again later"
+        return QuotaError(f"{settings.address} refuses {settings.user} by its quota {name}. {way}")
     if code == FAULT_DENIED:
         return FailedError(
             f"{settings.address} denies {settings.user} a shell: the account must be an administrator there; "
@@ -246,6 +257,8 @@ def _tls(error: requests.exceptions.SSLError, settings: WinrmSettings) -> str:
     text = str(error)
     if "WRONG_VERSION_NUMBER" in text:
         return f"{settings.address} does not speak TLS: that port is http's. Use port 5986, or winrm_scheme http with transport ntlm"
+    if settings.ca and ("[X509" in text or "[PEM" in text):
+        return f"winrm_ca is {settings.ca!r}: that file holds no certificate in PEM form"
     if "CERTIFICATE_VERIFY_FAILED" in text:
         if mismatch := re.search(r"certificate is not valid for '([^']*)'", text):
             return (

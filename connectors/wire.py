@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from winrm.protocol import Protocol
 
-from connectors.errors import ConnectorError, FailedError, LostError, translate, unreachable
+from connectors.errors import ConnectorError, LostError, translate, unreachable
 from connectors.settings import WinrmSettings
 
 logger = logging.getLogger(__name__)
@@ -128,19 +128,21 @@ class Wire:
         raise translated from None
 
     def _ready(self, protocol: Protocol) -> None:
-        """Have an HTTP session; over http one that encrypts. Raises what pywinrm raises, and FailedError."""
+        """Have an HTTP session; over http one that encrypts. Raises what pywinrm raises."""
+        transport = protocol.transport
+        if transport.session is not None:
+            return
         try:
-            session = protocol.transport.build_session()
+            session = transport.build_session()
+            # A 307 would be followed and post the body, stdin included, to the new address (facts/winrm.md 4).
+            session.max_redirects, session.trust_env = 0, False
+            if self._settings.scheme == "http":
+                # pywinrm would do this while it builds the session: it would follow a redirect with NTLM's answer, and where it fails it would
+                # keep the session and send the next message in clear.
+                transport.setup_encryption(session)
         except BaseException:
-            # pywinrm keeps a session whose encryption did not come about, and would send the next message in clear.
-            protocol.transport.close_session()
+            transport.close_session()
             raise
-        # A 307 would be followed and post the body, stdin included, to the new address (facts/winrm.md 4).
-        session.max_redirects, session.trust_env = 0, False
-        if self._settings.scheme == "http" and protocol.transport.encryption is None:
-            raise FailedError(
-                f"no message encryption with {self._settings.address}: over http nothing is sent without. Use https"
-            )
 
     def _quietly(self, doing: str, action: Callable[[Protocol], object]) -> None:
         """Cleaning up: whatever happened, the next step of it still has to run. A broken connection is replaced once."""
@@ -177,7 +179,7 @@ class Wire:
             server_cert_validation="validate" if settings.verify else "ignore",
             operation_timeout_sec=settings.operation_timeout,
             read_timeout_sec=settings.operation_timeout + 10,
-            message_encryption="auto",
+            message_encryption="never",  # see _ready
             proxy=None,
         )
         return self._protocol
