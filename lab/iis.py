@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lab import certificates, services
-from lab.iis_config import Configuration, View
+from lab.iis_config import Configuration, View, expanded
 from lab.iis_document import Document
 from lab.iis_edit import Editor, same_value
 from lab.iis_schema import FILE_NOT_FOUND, INVALID_INDEX, Attribute
@@ -40,6 +40,7 @@ NO_SERVICE: Final = 0x800706BA
 PORT_TAKEN: Final = 0x800700B7
 NO_LOGON_SESSION: Final = 0x80070520
 CONFLICT: Final = 0x80070020  # [assumed, facts/iis.md 3 a]
+ACCESS_DENIED: Final = 0x80070005
 
 WAS_DELAY: Final = TICKS // 10  # how long after a commit WAS does not know what is new
 POLL_S: Final = 0.02
@@ -52,13 +53,14 @@ Kind = Literal["site", "pool"]
 def get_iis_config(machine: PythonMachine, *, reads: Sequence[Any]) -> Result:
     """Sections, stored or effective, as trees. One bad section does not spoil the others."""
     _installed(machine)
-    data = _config_bytes(machine)
+    file = _file(machine)
+    data = _config_bytes(machine, file)
     configuration = _configuration(machine, data)
     modules = configuration.stored(MODULES, "").items
     return {
-        "file": CONFIG,
+        "file": file,
         "sha256": hashlib.sha256(data).hexdigest(),
-        "shared": _shared(machine),
+        "shared": file != CONFIG,
         "modules": [_text(one, "name") for one in modules],
         "reads": [_read(configuration, read) for read in reads],
     }
@@ -97,13 +99,14 @@ def _fits(one: View, wanted: Mapping[str, Any], where: str) -> bool:
 def edit_iis_config(machine: PythonMachine, *, guard: str, edits: Sequence[Any], secrets: Mapping[str, str]) -> Result:
     """All edits as one commit of applicationHost.config, if it still is what the caller read."""
     _installed(machine)
-    data = _config_bytes(machine)
+    file = _file(machine)
+    data = _config_bytes(machine, file)
     digest = hashlib.sha256(data).hexdigest()
     if digest != guard.lower():
-        raise VerbError("conflict", CONFIG, f"the file is {digest}, expected {guard}")
-    if _shared(machine):
+        raise VerbError("conflict", file, f"the file is {digest}, expected {guard}")
+    if file != CONFIG:
         raise VerbError(
-            "denied", CONFIG, "the configuration is shared by a farm: it is not edited from one of its servers"
+            "denied", file, "the configuration is shared by a farm: it is not edited from one of its servers"
         )
     configuration = _configuration(machine, data)
     before = set(_named(configuration))
@@ -111,7 +114,10 @@ def edit_iis_config(machine: PythonMachine, *, guard: str, edits: Sequence[Any],
     written = configuration.host.serialized()
     if written == data:
         return {"sha256": digest, "changed": False}
-    machine.disk.write(CONFIG, written)
+    try:
+        machine.disk.write(CONFIG, written)
+    except VerbError as error:
+        raise VerbError(error.kind, CONFIG, error.why, hresult=error.hresult or ACCESS_DENIED) from None
     _tell_was(machine, before, _configuration(machine, written))
     return {"sha256": hashlib.sha256(written).hexdigest(), "changed": True}
 
@@ -121,15 +127,16 @@ def _installed(machine: PythonMachine) -> None:
         raise VerbError("not-installed", "IIS", f"there is no {LIBRARY}")
 
 
-def _config_bytes(machine: PythonMachine) -> bytes:
-    data = machine.disk.read(CONFIG)
+def _config_bytes(machine: PythonMachine, file: str) -> bytes:
+    data = machine.disk.read(file)
     if data is None:
-        raise VerbError("missing", CONFIG, "the file is not there", hresult=FILE_NOT_FOUND)
+        raise VerbError("missing", file, "the file is not there", hresult=FILE_NOT_FOUND)
     return data
 
 
 def _configuration(machine: PythonMachine, data: bytes | None = None) -> Configuration:
-    document = Document(CONFIG, _config_bytes(machine) if data is None else data)
+    file = _file(machine)
+    document = Document(file, _config_bytes(machine, file) if data is None else data)
 
     def dynamic(view: View, attribute: Attribute) -> Any:
         return _run_time(machine, configuration, view, attribute)
@@ -138,12 +145,16 @@ def _configuration(machine: PythonMachine, data: bytes | None = None) -> Configu
     return configuration
 
 
-def _shared(machine: PythonMachine) -> bool:
+def _file(machine: PythonMachine) -> str:
+    """Where the configuration is: another place than CONFIG where it is shared by a farm (facts/iis.md 3 p)."""
     data = machine.disk.read(REDIRECTION)
     if data is None:
-        return False
+        return CONFIG
     found = Document(REDIRECTION, data).root.find("configurationRedirection")
-    return found is not None and str(found.get("enabled", "false")).lower() == "true"
+    if found is None or str(found.get("enabled", "false")).lower() != "true":
+        return CONFIG
+    folder = expanded(str(found.get("path", "")), services.VARIABLES).rstrip("\\")
+    return rf"{folder}\applicationHost.config"
 
 
 def _text(view: View, name: str) -> str:
@@ -165,7 +176,7 @@ def _run_time(machine: PythonMachine, configuration: Configuration, view: View, 
     """A value that no file holds (facts/iis.md 1.7)."""
     if attribute.extension == "Lab.Was":
         kind: Kind = "pool" if view.context.where.startswith(POOLS) else "site"
-        state = _state(machine, configuration, kind, view)
+        state = _asked_state(machine, configuration, kind, view)
         if state == "Unknown":
             raise VerbError("busy", _text(view, "name"), "WAS does not know it yet", hresult=NOT_KNOWN)
         return state
@@ -182,13 +193,20 @@ def _run_time(machine: PythonMachine, configuration: Configuration, view: View, 
 def get_iis_state(machine: PythonMachine, *, items: Sequence[Any]) -> Result:
     """Run states of sites and pools."""
     _installed(machine)
+    for item in items:
+        kinds = {"kind": str, "name": str}
+        if not isinstance(item, dict) or {name: type(value) for name, value in item.items()} != kinds:
+            raise VerbError("invalid", "items", "an item is an object with kind and name")
+        if item["kind"] not in {"site", "pool"}:
+            raise VerbError("invalid", "items", "kind is site or pool")
     configuration = _configuration(machine)
     states = []
     for item in items:
-        if not isinstance(item, dict) or item.keys() != {"kind", "name"} or item["kind"] not in {"site", "pool"}:
-            raise VerbError("invalid", "items", "an item is an object with kind (site or pool) and name")
-        view = _find(configuration, item["kind"], str(item["name"]))
-        state = "Unknown" if view is None else _state(machine, configuration, item["kind"], view)
+        view = _find(configuration, item["kind"], item["name"])
+        try:
+            state = "Unknown" if view is None else _asked_state(machine, configuration, item["kind"], view)
+        except VerbError as error:
+            raise VerbError(error.kind, item["name"], error.why, hresult=error.hresult) from None
         states.append(item | {"found": view is not None, "state": state})
     return {"states": states}
 
@@ -232,6 +250,13 @@ def set_iis_state(
 def _find(configuration: Configuration, kind: str, name: str) -> View | None:
     views = configuration.sites() if kind == "site" else configuration.stored(POOLS, "").items
     return next((one for one in views if _text(one, "name").casefold() == name.casefold()), None)
+
+
+def _asked_state(machine: PythonMachine, configuration: Configuration, kind: Kind, view: View) -> str:
+    """What WAS answers of it. Raises VerbError `busy` while it does not run."""
+    if _service_down(machine):
+        raise VerbError("busy", _text(view, "name"), "the service W3SVC or WAS does not run", hresult=NO_SERVICE)
+    return _state(machine, configuration, kind, view)
 
 
 def _state(machine: PythonMachine, configuration: Configuration, kind: Kind, view: View) -> str:

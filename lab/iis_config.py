@@ -2,7 +2,7 @@
 IIS configuration as it is read: sections through location tags and web.config files, trees as docs/verbs.md states them.
 
 Semantics: facts/iis.md 1 and 3. Files are in iis_document.py, values and the schema in iis_schema.py, changes in iis_edit.py, the verbs in iis.py.
-Not modelled: lockItem and its kin, configSource, machine.config and the root web.config.
+Not modelled: lockItem and its kin but lockAttributes, configSource, machine.config and the root web.config.
 """
 
 from __future__ import annotations

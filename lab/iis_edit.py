@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets as random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final
@@ -23,6 +23,7 @@ from lab.iis_schema import (
     FILE_NOT_FOUND,
     INVALID_DATA,
     INVALID_INDEX,
+    LOCK_VIOLATION,
     NOT_SUPPORTED,
     Attribute,
     Element,
@@ -152,6 +153,7 @@ class Editor:
         }
         if not texts:
             return
+        self._unlocked(target, values, where)
         self._unique(target, values, where)
         xml = self._made(target, where)
         for name, text in texts.items():
@@ -160,6 +162,7 @@ class Editor:
     def _reset(self, target: View, names: Sequence[Any], where: str) -> None:
         for name in names:
             attribute = self._attribute(target.schema, str(name), where)
+            self._unlocked(target, [attribute.name], where)
             if target.local is not None:
                 target.local.xml.attrib.pop(attribute.name, None)
 
@@ -328,6 +331,15 @@ class Editor:
         if not attribute.encrypted or not text:
             return text
         return encrypted(text, WAS_ONLY if "applicationPools" in target.context.where else PROVIDER)
+
+    def _unlocked(self, target: View, names: Iterable[str], where: str) -> None:
+        """Refuse attributes that a level above has locked; that this binds a location of the same file is assumed (facts/iis.md 3 c)."""
+        above = target.layers if target.local is None else target.layers[:-1]
+        locked = {name.strip() for layer in above for name in layer.xml.get("lockAttributes", "").split(",")}
+        found = [name for name in names if name in locked or "*" in locked]
+        if found:
+            why = f"{found[0]} of {target.tag} is locked at a parent level"
+            raise VerbError("locked", where, why, hresult=LOCK_VIOLATION)
 
     def _unique(self, target: View, values: Mapping[str, Any], where: str) -> None:
         """A key that is changed must stay unlike its neighbours."""
