@@ -84,7 +84,7 @@ def get(call: Call, path: str, target: str | IOBase) -> str:
     if isinstance(target, str):
         _replace(Path(target), content)
     else:
-        cast("Any", target).write(content)
+        _write(target, content)
     return f"{len(content)} bytes"
 
 
@@ -94,11 +94,21 @@ def _content(source: str | IOBase) -> bytes:
             return Path(source).read_bytes()
         source.seek(0)
         data = cast("Any", source).read()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a file object that is closed
+        name = source if isinstance(source, str) else "the source"
         raise FailedError(
-            f"{source if isinstance(source, str) else 'the source'} cannot be read: {error.strerror}"
+            f"{name} cannot be read: {getattr(error, 'strerror', None) or 'it is not open for reading, or cannot be rewound'}"
         ) from None
     return data.encode("utf-8") if isinstance(data, str) else bytes(data)
+
+
+def _write(target: IOBase, content: bytes) -> None:
+    try:
+        cast("Any", target).write(content)
+    except TypeError:
+        raise FailedError("the target takes no bytes: open it in binary mode") from None
+    except (OSError, ValueError) as error:
+        raise FailedError(f"the target cannot be written: {type(error).__name__}") from None
 
 
 def _replace(target: Path, content: bytes) -> None:
