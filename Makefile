@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 REQUIRE ?=
 
-.PHONY: demo setup test check engines golden mutants bench clean
+.PHONY: demo setup test check engines docs golden mutants bench clean
 
 demo: setup
 	$(PY) tools/demo.py
@@ -22,6 +22,7 @@ check: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	$(PY) tools/docs.py --check
 	$(PY) tools/check_powershell.py $(if $(CI),--required)
 
 engines: setup
@@ -32,6 +33,9 @@ mutants: setup
 
 bench: setup
 	$(PY) tools/bench.py
+
+docs: setup
+	$(PY) tools/docs.py
 
 golden: setup
 	$(PY) tools/golden.py

@@ -114,7 +114,7 @@ class DirectorySettings(BaseModel):
     server: str = ""
     """DNS name of a domain controller; default: the host finds one"""
     port: Annotated[int, between(1, 65535)] = 389
-    """TCP port; default 389, 636 with TLS; not one of the global catalog, which takes no changes"""
+    """TCP port, not one of the global catalog, which takes no changes; default 389, 636 with TLS"""
     tls: bool = False
     """LDAPS, with the host's trusted authorities"""
     user: str = ""

@@ -70,7 +70,7 @@ def iis_app_pool(
     + runtime_version: ``v4.0``, ``v2.0``, or ``""`` for no managed code; ``None`` leaves it alone, as with all that follow
     + pipeline_mode: ``Integrated`` or ``Classic``
     + identity: ``ApplicationPoolIdentity``, ``NetworkService``, ``LocalService``, ``LocalSystem`` or ``SpecificUser``
-    + user: account of ``SpecificUser``: ``DOMAIN\\\\user``
+    + user: account of ``SpecificUser``: ``DOMAIN\\user``
     + password: its password. It cannot be compared, since it is never read back: it is written when none is stored, when identity or user change,
       or with ``rotate_password``
     + rotate_password: write the password although one is stored; such an operation changes something in every run
