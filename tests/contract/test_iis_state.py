@@ -1,0 +1,153 @@
+"""Get-IisState and Set-IisState: what runs, and what WAS does not know (yet)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.contract.cases import case
+from tests.contract.host import Host, Refused
+from tests.contract.iis import (
+    EXISTS,
+    NO_OBJECT,
+    NO_SERVICE,
+    POOLS,
+    SITE,
+    SITES,
+    Iis,
+    new_site,
+    pool_step,
+    setting,
+    site_step,
+)
+
+
+@case("Get-IisState", cites='verbs.md: -> `{"states": [{"kind", "name", "found", "state"')
+def test_states_are_answered_by_the_names_that_were_given_in_any_case(iis: Iis) -> None:
+    items = [
+        {"kind": "site", "name": SITE.upper()},
+        {"kind": "pool", "name": "defaultapppool"},
+        {"kind": "pool", "name": SITE},
+        {"kind": "site", "name": "No"},
+    ]
+    found = [(True, "Started"), (True, "Started"), (False, "Unknown"), (False, "Unknown")]
+    assert iis.host.ask("Get-IisState", items=items) == {
+        "states": [{**item, "found": there, "state": state} for item, (there, state) in zip(items, found, strict=True)]
+    }
+    assert iis.host.ask("Get-IisState", items=[]) == {"states": []}
+
+
+@case("Get-IisState", cites='verbs.md: **Get-IisState** `items: [{"kind": "site" | "pool", "name"}]`', error="invalid")
+def test_an_item_of_another_shape_is_invalid(mfa01: Host) -> None:
+    wrong: list[Any] = [
+        "x",
+        {},
+        {"kind": "site"},
+        {"kind": "page", "name": "x"},
+        {"kind": "site", "name": 1},
+        {"kind": "site", "name": "x", "state": "Started"},
+    ]
+    for one in wrong:
+        assert mfa01.refused("Get-IisState", items=[one]) == Refused("invalid", "items")
+
+
+@case("Get-IisState", cites="iis.md: State** throws COMException 0x800710D8")
+def test_what_was_does_not_know_is_unknown(iis: Iis) -> None:
+    assert iis.edit(
+        new_site("Ftp", 2, (("ftp", "*:21:", 0),)),
+        new_site("No pool", 3, (("http", "*:81:", 0),)),
+        setting(SITES, {"applicationPool": "No"}, [site_step("No pool"), {"tag": "application", "key": {"path": "/"}}]),
+    )
+    assert [iis.state("site", name) for name in ("Ftp", "No pool")] == ["Unknown", "Unknown"]
+
+
+@case("Set-IisState", cites="verbs.md: Already there: answer, no action")
+def test_a_site_and_a_pool_are_stopped_and_started_once(iis: Iis) -> None:
+    for kind, name in (("site", "default WEB site"), ("pool", "defaultapppool")):
+        for state in ("Stopped", "Stopped", "Started", "Started"):
+            assert iis.set_state(kind, name, state) == state
+            assert iis.state(kind, name.upper()) == state
+
+
+@case("Set-IisState", cites="verbs.md: No such thing: `missing`", error="missing")
+def test_a_site_or_pool_that_is_not_there_is_missing(iis: Iis) -> None:
+    for kind in ("site", "pool"):
+        error = iis.host.refused("Set-IisState", kind=kind, name="No", state="Started")
+        assert error == Refused("missing", "No")
+
+
+@case(
+    "Set-IisState",
+    cites='verbs.md: **Set-IisState** `kind, name, state ("Started" | "Stopped"), timeout_s=30`',
+    error="invalid",
+)
+def test_a_kind_or_a_state_that_there_is_not_is_invalid(mfa01: Host) -> None:
+    good: dict[str, Any] = {"kind": "site", "name": "x", "state": "Started"}
+    for name, value in (("kind", "page"), ("kind", "Site"), ("state", "started"), ("state", "Unknown"), ("state", "")):
+        assert mfa01.refused("Set-IisState", **{**good, name: value}) == Refused("invalid", name)
+
+
+@case("Set-IisState", cites="verbs.md: not known to WAS in time: `timeout`", error="timeout")
+def test_a_new_pool_that_was_does_not_know_in_time_is_a_timeout(iis: Iis) -> None:
+    assert iis.edit({"op": "add", "section": POOLS, "tag": "add", "a": {"name": "New Pool"}})
+    iis.forget("pool", "New Pool")
+    assert iis.state("pool", "new pool") == "Unknown"
+    error = iis.host.refused("Set-IisState", kind="pool", name="New Pool", state="Started", timeout_s=0)
+    assert error == Refused("timeout", "New Pool", NO_OBJECT)
+
+
+@case("Set-IisState", cites="verbs.md: Waits, with a fresh manager each time")
+def test_a_new_site_is_waited_for_and_runs(iis: Iis) -> None:
+    assert iis.edit(
+        {"op": "add", "section": POOLS, "tag": "add", "a": {"name": "New Pool", "autoStart": False}},
+        new_site(bindings=(("http", "*:81:", 0),)),
+    )
+    assert [iis.set_state("site", "My Site", "Started"), iis.set_state("pool", "New Pool", "Started")] == [
+        "Started"
+    ] * 2
+
+
+@case(
+    "Set-IisState", cites="iis.md: Same ip:port:host in two sites commits; the second site does not start", error="busy"
+)
+def test_of_two_sites_with_one_binding_the_second_does_not_start(iis: Iis) -> None:
+    assert iis.edit(new_site("Second", 2, (("http", ":80:", 0),)))
+    error = iis.host.refused("Set-IisState", kind="site", name="Second", state="Started")
+    assert error == Refused("busy", "Second", EXISTS)
+    assert iis.state("site", "Second") == "Stopped"
+    assert [iis.set_state("site", SITE, "Stopped"), iis.set_state("site", "Second", "Started")] == [
+        "Stopped",
+        "Started",
+    ]
+
+
+@case("Set-IisState", cites="verbs.md: service down 0x800706BA: `busy`", error="busy")
+def test_while_the_service_is_down_it_is_busy(iis: Iis) -> None:
+    iis.stop_service()
+    try:
+        error = iis.host.refused("Set-IisState", kind="site", name=SITE, state="Stopped")
+        assert error == Refused("busy", SITE, NO_SERVICE)
+    finally:
+        iis.start_service()
+    assert iis.state("site", SITE) == "Started"
+
+
+@case("Get-IisState", cites="iis.md: 0x800706BA service down", error="busy")
+def test_states_cannot_be_read_while_the_service_is_down(iis: Iis) -> None:
+    iis.stop_service()
+    try:
+        items = [{"kind": "site", "name": "No"}, {"kind": "site", "name": SITE}]
+        assert iis.host.refused("Get-IisState", items=items) == Refused("busy", SITE, NO_SERVICE)
+    finally:
+        iis.start_service()
+
+
+@case("Set-IisState", cites="iis.md: a site whose pool does not exist")
+def test_a_site_that_was_removed_and_added_again_has_no_state_of_the_old_one(iis: Iis) -> None:
+    assert iis.edit(new_site(bindings=(("http", "*:81:", 0),)))
+    assert iis.set_state("site", "My Site", "Started") == "Started"
+    assert iis.set_state("site", "My Site", "Stopped") == "Stopped"
+    assert iis.edit({"op": "remove", "section": SITES, "at": [site_step("My Site")]})
+    assert iis.edit(new_site(bindings=(("http", "*:81:", 0),)))
+    assert iis.set_state("site", "My Site", "Started") == "Started"
+    assert iis.edit({"op": "remove", "section": POOLS, "at": [pool_step()]})
+    assert iis.state("site", "My Site") == "Unknown"
