@@ -97,6 +97,32 @@ class Late(Relay):
         self.inner.terminate()
 
 
+class Gate(Relay):
+    """Says what it answers only when a test opens the gate; `asked` is set when it got a request."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        start: Callable[[Sequence[str]], Process],
+        *,
+        asked: threading.Event,
+        gate: threading.Event,
+    ) -> None:
+        super().__init__(argv, start)
+        self._asked, self._gate, self._shut = asked, gate, False
+
+    @override
+    def write(self, data: bytes, *, end: bool) -> None:
+        self._shut = self._shut or b" R " in data
+        self.inner.write(data, end=end)
+        if self._shut:
+            self._asked.set()
+
+    @override
+    def read(self, timeout_s: float) -> Output:
+        return self.inner.read(timeout_s) if not self._shut or self._gate.wait(timeout_s) else Output()
+
+
 class Mortal(Relay):
     """Dies when it is sent a request, before it has done anything (`done` false) or after it has."""
 

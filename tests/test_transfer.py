@@ -87,7 +87,7 @@ def sent(far: Far, action: Callable[[], object]) -> int:
         (3 * PUT_BLOCK, "https", "warm"),
         (0, "https", "batch"),
         (PUT_BLOCK + 1, "https", "batch"),
-        (20_000_000, "https", "warm"),
+        pytest.param(20_000_000, "https", "warm", marks=pytest.mark.slow),
     ],
 )
 def test_a_file_arrives_as_it_is_and_again_is_not_sent(
@@ -112,7 +112,7 @@ def test_a_file_arrives_as_it_is_and_again_is_not_sent(
         (GET_BLOCK - 1, "http", "warm"),
         (GET_BLOCK, "https", "warm"),
         (GET_BLOCK + 1, "https", "batch"),
-        (20_000_000, "https", "warm"),
+        pytest.param(20_000_000, "https", "warm", marks=pytest.mark.slow),
     ],
 )
 def test_a_file_comes_back_as_it_is(
