@@ -1,0 +1,68 @@
+"""What converge does after its writes: what is read back is compared once more, and nothing that is not as wanted passes for done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Any, Final
+
+import pytest
+from pyinfra.api import StringCommand, operation
+
+from connectors.call import HostCall
+from facts.base import UNREAD, Unread
+from model.change import Change, PlanError
+from operations.converge import converge
+from tests.lab_machine import no_seed
+from tests.oplab import OpLab, Run
+
+FOLDER: Final = r"C:\thing"
+SHOWN: Final = ("thing: 1 change\n        colour: red -> blue",)
+
+
+def plan(now: str) -> tuple[Change, ...]:
+    """Blue is wanted; black cannot be told."""
+    if now == "black":
+        raise PlanError("is black, which nobody can paint")
+    return () if now == "blue" else (Change("colour", now, "blue"),)
+
+
+def painted(seen: Sequence[str | Unread]) -> Callable[..., Any]:
+    """An operation that sees these one after the other, and writes something harmless in between."""
+    left = iter(seen)
+
+    @operation()
+    def paint() -> Generator[StringCommand, None, None]:
+        yield from converge(
+            "thing",
+            read=lambda: next(left),
+            plan=plan,
+            write=lambda _now, _changes: [HostCall("New-Folder", path=FOLDER)],
+        )
+
+    made: Callable[..., Any] = paint
+    return made
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpLab]:
+    with OpLab(tmp_path_factory.mktemp("converge"), "python", "mim01", seed=no_seed) as running:
+        yield running
+
+
+def test_what_is_read_back_as_wanted_is_done(lab: OpLab) -> None:
+    assert lab.run(painted(["red", "red", "blue"])) == Run(SHOWN, ("New-Folder",))
+
+
+@pytest.mark.parametrize(
+    ("after", "text"),
+    [
+        ("green", "thing: written, but read back with colour: green -> blue"),
+        ("black", "thing: written, but read back: is black, which nobody can paint"),
+        (UNREAD, "thing: written, but could not be read back; run again"),
+    ],
+    ids=["another value", "what cannot be planned", "nothing"],
+)
+def test_what_is_read_back_otherwise_fails_the_host_and_says_what_differs(
+    lab: OpLab, after: str | Unread, text: str
+) -> None:
+    assert lab.run(painted(["red", "red", after])) == Run((*SHOWN, text), ("New-Folder",), failed=True)
