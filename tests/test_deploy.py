@@ -1,0 +1,344 @@
+"""
+deploy.py as a user runs it: `pyinfra INVENTORY deploy.py` in a process of its own, over WinRM, against a lab of this process.
+
+What was announced is compared with what the lab's journal saw; single operations are in tests/test_op_*.py.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from lab.control import HOSTS, Role
+from lab.engine import Machine, Service
+from lab.seed import BASE_DN, MFA_SETTINGS, MIM_FOLDER, MIM_PRODUCT, certificate, mfa_settings, seed
+from tests.clilab import CliLab, Done
+from tests.oplab import TIME, engines
+
+pytestmark = pytest.mark.slow
+
+TWO: Final[Mapping[str, Role]] = {**HOSTS, "mim02": "mim"}
+SITE: Final = "MIM MFASDK"
+FOLDER: Final = r"C:\inetpub\wwwroot\mfasdk"
+URL: Final = "https://mfa01.contoso.com:9999/MultiFactorAuthWebServiceSdk/PfWsSdk.asmx"
+MEMBER: Final = r"CONTOSO\mimservice in group PhoneFactor Admins"
+JOINS: Final = r"CONTOSO\mimservice would join PhoneFactor Admins"
+JOINED: Final = r"CONTOSO\mimservice joined PhoneFactor Admins in this run"
+OLDER: Final = (
+    "service FIMService: whether the process knows its older membership of PhoneFactor Admins cannot be told; "
+    "restart it with --data restart_mim=true"
+)
+FIM_KEY: Final = r"HKLM\SYSTEM\CurrentControlSet\Services\FIMService"
+BACKUP: Final = rf"{MFA_SETTINGS}.17f6ed57ef1b.bak"
+Announced = dict[str, tuple[str, ...]]
+
+
+def restart(reason: str) -> Announced:
+    return {"[mim01] service FIMService: 1 change": (f"process: started (time) -> restarted: {reason}",)}
+
+
+SETTINGS: Final[Announced] = {
+    f"[mim01] {MFA_SETTINGS}: 8 changes": (
+        f"backup: (absent) -> {BACKUP}",
+        "Username: mimservice -> mimservice@contoso.com",
+        "LOCMFA: (absent) -> true",
+        f"LOCMFASRV: (absent) -> {URL}",
+        "LICENSE_KEY: (secret) -> (secret) changed",
+        "GROUP_KEY: (secret) -> (secret) changed",
+        "CERT_PASSWORD: (secret) -> (secret) changed",
+        rf"CertFilePath: {MIM_FOLDER}\MfaCerts\cert_key.p12 -> (empty)",
+    )
+}
+THE_JOB: Final[Announced] = {
+    f"[mfa01] application pool {SITE}: 1 change": (f"app_pool: (absent) -> {SITE}",),
+    f"[mfa01] site {SITE}: 7 changes": (
+        f"folder: (absent) -> {FOLDER}",
+        f"site: (absent) -> {SITE}",
+        "id: (absent) -> 2",
+        f"path: (absent) -> {FOLDER}",
+        f"app_pool: (absent) -> {SITE}",
+        "binding: (absent) -> https *:9999:",
+        f"certificate (https *:9999:): (absent) -> {certificate('mfa01').thumbprint}",
+    ),
+    f"[mfa01] authentication of {SITE}/: 2 changes": ("anonymous: true -> false", "windows: false -> true"),
+    f"[dc01] {MEMBER}: 1 change": (f"member: (absent) -> CN=mimservice,CN=Users,{BASE_DN}",),
+    **SETTINGS,
+}
+TO_COME: Final = {
+    f"[mfa01] site {SITE}: 7 changes": f"[mfa01] application pool {SITE} would be created, then: site {SITE}: 7 changes",
+    f"[mfa01] authentication of {SITE}/: 2 changes": (
+        f"[mfa01] site {SITE} would be created, then: authentication of {SITE}/: 2 changes"
+    ),
+}
+RECORD: Final = r"registry hklm\system\currentcontrolset\services\http\parameters\sslbindinginfo\0.0.0.0:9999"
+CHANGED: Final = {
+    "mfa01": [
+        r"file c:\windows\system32\inetsrv\config\applicationhost.config",
+        rf"folder {FOLDER}".lower(),
+        "iis pool mim mfasdk",
+        "iis site mim mfasdk",
+        *(rf"{RECORD}\{name}" for name in ("appid", "defaultflags", "sslcerthash", "sslcertstorename")),
+    ],
+    "dc01": ["directory"],
+    "mim01": [f"file {MFA_SETTINGS}".lower(), f"file {BACKUP}".lower(), "service fimservice"],
+}
+
+
+def announced(done: Done) -> Announced:
+    """The blocks that a run showed: headline to its properties, times taken out."""
+    found: Announced = {}
+    headline = ""
+    for line in TIME.sub("(time)", done.text).splitlines():
+        text = line.strip()
+        if re.fullmatch(r"\[\w+\] .*: \d+ changes?", text):
+            headline = re.sub(r"\] +", "] ", text)
+            found[headline] = ()
+        elif headline and line.startswith("        "):
+            found[headline] += (text,)
+        else:
+            headline = ""
+    return found
+
+
+def changed(lab: CliLab, since: int) -> dict[str, list[str]]:
+    """What the journal saw, by host; names in small letters, since wine spells some folders otherwise."""
+    found: dict[str, list[str]] = {}
+    for host, change in lab.changes(since):
+        found.setdefault(host, []).append(change.name.lower())
+    return {host: sorted(names) for host, names in found.items()}
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[CliLab]:
+    with CliLab(tmp_path) as lab:
+        yield lab
+
+
+@pytest.fixture(params=engines("mim"))
+def real(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CliLab]:
+    with CliLab(tmp_path, request.param) as lab:
+        yield lab
+
+
+def test_the_dry_run_says_what_the_run_then_does_and_after_it_nothing_is_left_to_do(real: CliLab) -> None:
+    start, since = real.states(), real.lab.mark()
+    dry = real.pyinfra("--dry", "--diff")
+    assert announced(dry) == {TO_COME.get(head, head): lines for head, lines in (THE_JOB | restart(JOINS)).items()}
+    assert (dry.code, real.states(), real.changes(since)) == (0, start, [])
+    run = real.pyinfra("-y", "--diff")
+    assert announced(run) == THE_JOB | restart(JOINED)
+    assert (run.code, changed(real, since)) == (0, {host: sorted(names) for host, names in CHANGED.items()})
+    done, since = real.states(), real.lab.mark()
+    again = real.pyinfra("-y", "--diff")
+    assert (again.code, announced(again), again.of("mim01").count(OLDER)) == (0, {}, 1)
+    dry = real.pyinfra("--dry", "--diff")
+    assert (dry.code, announced(dry), dry.of("mim01").count(OLDER)) == (0, {}, 1)
+    assert (real.states(), real.changes(since)) == (done, [])
+
+
+def test_without_diff_only_counts_are_shown_and_with_v_the_properties_too(lab: CliLab) -> None:
+    assert set(announced(lab.pyinfra("--dry")).values()) == {()}
+    assert announced(lab.pyinfra("--dry", "-v"))[f"[dc01] {MEMBER}: 1 change"] == THE_JOB[f"[dc01] {MEMBER}: 1 change"]
+
+
+# -- one MIM server after the other --
+
+
+def first_broken(machine: Machine, role: Role, build: str | None) -> None:
+    """FIMService of mim01 ran, and will not come up again."""
+    seed(machine, role)
+    if machine.name == "mim01":
+        machine.add_service(fim_service(broken=True))
+
+
+def fim_service(*, broken: bool) -> Service:
+    program = rf"{MIM_FOLDER}\Microsoft.ResourceManagement.Service.exe"
+    return Service("FIMService", program, account=r"CONTOSO\mimservice", broken=broken)
+
+
+def test_the_first_mim_server_that_does_not_come_up_leaves_the_rest_untouched_and_they_are_named(
+    tmp_path: Path,
+) -> None:
+    with CliLab(tmp_path, hosts=TWO, seed=first_broken) as lab:
+        since = lab.lab.mark()
+        run = lab.pyinfra("-y")
+        assert run.code == 1
+        assert "left untouched: service FIMService did not come up on mim01" in run.of("mim02")
+        assert changed(lab, since) == {host: sorted(names) for host, names in CHANGED.items()}
+        assert lab.machine("mim01").service_state("FIMService")[0] == "stopped"
+        # Mended by hand, the next run does what is left: the service of the first, all of the second.
+        lab.machine("mim01").add_service(fim_service(broken=False))
+        since = lab.lab.mark()
+        run = lab.pyinfra("-y")
+        assert run.code == 0
+        assert changed(lab, since) == {"mim02": sorted(CHANGED["mim01"])}
+        assert {name: lab.machine(name).service_state("FIMService")[0] for name in ("mim01", "mim02")} == {
+            "mim01": "running",
+            "mim02": "running",
+        }
+
+
+def test_mim_servers_go_in_the_order_of_the_inventory_each_as_a_whole(tmp_path: Path) -> None:
+    with CliLab(tmp_path, hosts=TWO) as lab:
+        run = lab.pyinfra("-y")
+        assert run.code == 0
+        heads = [line for line in run.lines if re.fullmatch(r"\[mim0\d\] .*: \d+ changes?", line)]
+        settings, service = f"{MFA_SETTINGS}: 8 changes", "service FIMService: 1 change"
+        assert heads == [f"[{host}] {text}" for host in ("mim01", "mim02") for text in (settings, service)]
+        assert lab.pyinfra("--dry").code == 0
+
+
+# -- what fails a host, in the dry run too --
+
+OLD: Final = f"{MIM_PRODUCT} is build 4.5.26.0, at least 4.5.202.0 is needed: install KB4346632. Nothing was written on this host"
+
+
+def test_an_old_build_fails_its_host_alone_in_the_dry_run_too(tmp_path: Path) -> None:
+    with CliLab(tmp_path, mim_build="4.5.26.0") as lab:
+        since = lab.lab.mark()
+        dry = lab.pyinfra("--dry", "--diff")
+        others = {TO_COME.get(head, head): lines for head, lines in THE_JOB.items() if not head.startswith("[mim01]")}
+        assert (dry.code, announced(dry), dry.of("mim01").count(OLD)) == (1, others, 1)
+        assert ("Traceback" in dry.text, lab.changes(since)) == (False, [])
+        run = lab.pyinfra("-y")
+        assert (run.code, run.of("mim01").count(OLD)) == (1, 1)
+        assert changed(lab, since) == {host: sorted(CHANGED[host]) for host in ("mfa01", "dc01")}
+
+
+def custom_provider(machine: Machine, role: Role, build: str | None) -> None:
+    seed(machine, role)
+    if role == "mim":
+        provider = b"  <customphoneprovider>Contoso.Sms.dll</customphoneprovider>\r\n</MfaSettings>"
+        machine.write_file(MFA_SETTINGS, mfa_settings().replace(b"</MfaSettings>", provider))
+
+
+def test_a_custom_provider_beside_locmfa_fails_its_host_alone_in_the_dry_run_too(tmp_path: Path) -> None:
+    text = (
+        f"{MFA_SETTINGS}: <customphoneprovider> on line 10 is not empty: no source says which of LOCMFA and a custom "
+        "provider wins: clear one of them by hand first"
+    )
+    with CliLab(tmp_path, seed=custom_provider) as lab:
+        since = lab.lab.mark()
+        dry = lab.pyinfra("--dry", "--diff")
+        assert (dry.code, dry.of("mim01").count(text), lab.changes(since)) == (1, 1, [])
+        run = lab.pyinfra("-y")
+        assert (run.code, run.of("mim01").count(text)) == (1, 1)
+        assert changed(lab, since) == {host: sorted(CHANGED[host]) for host in ("mfa01", "dc01")}
+
+
+def test_a_host_that_is_not_reached_fails_alone_and_without_a_traceback(lab: CliLab) -> None:
+    lab.host_data["mfa01"] = {"winrm_port": 1}
+    lab.write_inventory()
+    dry = lab.pyinfra("--dry", "--diff")
+    assert (dry.code, "Traceback" in dry.text) == (1, False)
+    assert [line for line in dry.lines if line.startswith("[mfa01]")] != []
+    assert announced(dry) == {
+        head: lines for head, lines in (THE_JOB | restart(JOINS)).items() if not head.startswith("[mfa01]")
+    }
+
+
+# -- restarts --
+
+
+def converged(lab: CliLab) -> None:
+    run = lab.pyinfra("-y")
+    assert run.code == 0, run.text
+
+
+def test_a_restart_that_a_broken_run_lost_is_made_up_by_the_next(lab: CliLab) -> None:
+    machine = lab.machine("mim01")
+    machine.set_registry(FIM_KEY, dict(machine.registry(FIM_KEY)) | {"Start": 4})
+    run = lab.pyinfra("-y")
+    disabled = "service FIMService: service FIMService is disabled: enable it, or declare running=False"
+    assert (run.code, run.of("mim01").count(disabled)) == (1, 1)
+    assert machine.read_file(MFA_SETTINGS) != mfa_settings()
+    machine.set_registry(FIM_KEY, dict(machine.registry(FIM_KEY)) | {"Start": 2})
+    since = lab.lab.mark()
+    written = restart(f"{MFA_SETTINGS} was written at (time)")
+    assert announced(lab.pyinfra("--dry", "--diff")) == written
+    assert announced(lab.pyinfra("-y", "--diff")) == written
+    assert changed(lab, since) == {"mim01": ["service fimservice"]}
+    assert announced(lab.pyinfra("--dry", "--diff")) == {}
+
+
+def test_a_membership_alone_restarts_the_service_in_the_run_that_writes_it(lab: CliLab) -> None:
+    converged(lab)
+    removed = lab.pyinfra(
+        "operations.ad.ad_group_member", "group=PhoneFactor Admins", "member=mimservice", "present=false", "-y",
+        "--limit", "domain_controllers", deploy="",
+    )  # fmt: skip
+    assert removed.code == 0, removed.text
+    since = lab.lab.mark()
+    joins = {f"[dc01] {MEMBER}: 1 change": THE_JOB[f"[dc01] {MEMBER}: 1 change"]}
+    assert announced(lab.pyinfra("--dry", "--diff")) == joins | restart(JOINS)
+    assert announced(lab.pyinfra("-y", "--diff")) == joins | restart(JOINED)
+    assert changed(lab, since) == {"dc01": ["directory"], "mim01": ["service fimservice"]}
+
+
+def test_restart_mim_restarts_it_in_every_run_that_says_so(lab: CliLab) -> None:
+    converged(lab)
+    since = lab.lab.mark()
+    asked = restart("asked for")
+    assert announced(lab.pyinfra("--dry", "--diff", "--data", "restart_mim=true")) == asked
+    assert changed(lab, since) == {}
+    assert announced(lab.pyinfra("-y", "--diff", "--data", "restart_mim=true")) == asked
+    assert changed(lab, since) == {"mim01": ["service fimservice"]}
+    assert announced(lab.pyinfra("-y", "--diff")) == {}
+
+
+def test_limited_to_one_host_the_others_are_left_alone_and_what_cannot_be_told_is_said(lab: CliLab) -> None:
+    since = lab.lab.mark()
+    dry = lab.pyinfra("--dry", "--diff", "--limit", "mim01")
+    assert (dry.code, announced(dry)) == (0, SETTINGS | restart(f"{MFA_SETTINGS} would be written"))
+    run = lab.pyinfra("-y", "--diff", "--limit", "mim_servers")
+    assert (run.code, announced(run)) == (0, SETTINGS | restart(f"{MFA_SETTINGS} was written at (time)"))
+    assert changed(lab, since) == {"mim01": sorted(CHANGED["mim01"])}
+    told = (
+        "service FIMService: no domain controller takes part in this run: whether the process knows that "
+        r"CONTOSO\mimservice is in PhoneFactor Admins cannot be told"
+    )
+    again = lab.pyinfra("-y", "--limit", "mim01")
+    assert (again.code, announced(again), again.of("mim01").count(told)) == (0, {}, 1)
+
+
+# -- facts --
+
+FACTS: Final[dict[str, tuple[list[str], dict[str, Any]]]] = {
+    "facts.iis.IisSite": (["site=default web site"], {"mfa01": "Default Web Site"}),
+    "facts.iis.IisAppPool": (["app_pool=DefaultAppPool"], {"mfa01": "DefaultAppPool"}),
+    "facts.iis.IisAuthentication": (["site=Default Web Site"], {"mfa01": "Default Web Site"}),
+    "facts.ad.AdGroup": (["group=PhoneFactor Admins"], {"dc01": "PhoneFactor Admins"}),
+    "facts.ad.AdGroupMember": (["group=PhoneFactor Admins", "member=anna"], {"dc01": "none"}),
+    "facts.xml.XmlElements": ([f"file={MFA_SETTINGS}", 'names=["Username"]'], {"mim01": "mimservice"}),
+    "facts.files.FileState": ([f"path={MFA_SETTINGS}"], {"mim01": MFA_SETTINGS}),
+    "facts.windows.WindowsService": (["service=FIMService"], {"mim01": "FIMService"}),
+    "facts.windows.InstalledProduct": ([f"product={MIM_PRODUCT}"], {"mim01": "4.5.286.0"}),
+}
+
+
+@pytest.mark.parametrize("fact", FACTS)
+def test_a_fact_prints_json_and_changes_nothing(lab: CliLab, fact: str) -> None:
+    start, since = lab.states(), lab.lab.mark()
+    arguments, expected = FACTS[fact]
+    done = lab.pyinfra("fact", fact, *arguments, "--json", deploy="")
+    assert done.code == 0
+    [by_host] = json.loads(done.out).values()
+    assert by_host.keys() == HOSTS.keys()
+    for host, text in expected.items():
+        assert json.dumps(text) in json.dumps(by_host[host])
+    assert (lab.states(), lab.changes(since)) == (start, [])
+
+
+def test_a_fact_of_iis_is_an_error_on_a_host_without_it_and_the_others_still_print(lab: CliLab) -> None:
+    done = lab.pyinfra("fact", "facts.iis.IisSite", "site=Default Web Site", "--json", deploy="")
+    [by_host] = json.loads(done.out).values()
+    assert (by_host["dc01"], by_host["mim01"], by_host["mfa01"]["site"]["id"]) == ("unread", "unread", 1)
+    text = (
+        r"Get-IisConfig IIS: there is no C:\Windows\System32\inetsrv\Microsoft.Web.Administration.dll [not-installed]."
+    )
+    assert [done.of(host).count(text) for host in ("dc01", "mim01", "mfa01")] == [1, 1, 0]
