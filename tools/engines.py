@@ -1,7 +1,8 @@
 """
 `make engines`: everything that the `powershell` engine of the lab needs. Root on Debian or Ubuntu; a second run takes a second.
 
-Packages by apt-get; below `.engines`: both builds of PowerShell, the wine template with the compiled stand-in, the provisioned Samba domain, locales.
+Packages by apt-get; below `.engines`: both builds of PowerShell, the wine template with the compiled stand-in, the provisioned Samba domain, locales;
+`.venv-ansible` with ansible-core, a client of the lab's WinRM that nobody here wrote, apart from our own environment.
 Needs the project's own Python environment (`make setup`), since the lab makes its things by its own modules.
 """
 
@@ -32,6 +33,7 @@ PACKAGES: Final = (
     ("samba-dsdb-modules",),
     ("samba-vfs-modules",),
     ("ldap-utils",),
+    ("curl",),
     ("libldap-2.5-0", "libldap2"),  # the library that .NET for Linux loads
 )
 POLICY: Final = Path("/usr/sbin/policy-rc.d")
@@ -101,6 +103,24 @@ def domain() -> bool:
     return True
 
 
+def ansible() -> bool:
+    """Install ansible-core into an environment of its own, by its own pins. Raises EngineError."""
+    pins, folder = template.ROOT / "constraints-ansible.txt", template.ROOT / ".venv-ansible"
+    stamp = folder / "pins.txt"
+    if stamp.exists() and stamp.read_bytes() == pins.read_bytes():
+        return False
+    install = [str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check"]
+    for argv in (
+        [sys.executable, "-m", "venv", "--clear", str(folder)],
+        [*install, "--constraint", str(pins), "ansible-core", "pywinrm"],
+    ):
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise template.EngineError(done.stderr.strip() or f"{argv[0]} ended with {done.returncode}")
+    stamp.write_bytes(pins.read_bytes())
+    return True
+
+
 STEPS: Final[dict[str, Callable[[], bool]]] = {
     "packages of wine and Samba": packages,
     "PowerShell for Windows": lambda: template.unpack("win"),
@@ -109,6 +129,7 @@ STEPS: Final[dict[str, Callable[[], bool]]] = {
     "wine template": template.make,
     "stand-in for IIS": template.refresh,
     "Samba domain": domain,
+    "ansible-core": ansible,
 }
 
 
