@@ -63,3 +63,9 @@ def test_deploy_and_operations_do_not_import_the_lab() -> None:
     assert "lab" not in imported(Path("deploy.py"))
     for inventory in (TREE / "inventories").glob("*.py"):
         assert ("lab" in imported(inventory.relative_to(TREE))) == (inventory.name == "lab.py")
+
+
+def test_no_test_imports_pyinfras_command_line() -> None:
+    """It patches the whole process for gevent, long after threads, sockets and locks of the tests are there."""
+    tests = [path.relative_to(TREE) for path in (TREE / "tests").rglob("*.py")]
+    assert [str(path) for path in tests if "pyinfra_cli" in imported(path)] == []

@@ -24,7 +24,6 @@ from pyinfra.api.operations import run_ops
 from pyinfra.api.state import StateStage
 from pyinfra.connectors.util import CommandOutput, OutputLine
 from pyinfra.context import ctx_host, ctx_state
-from pyinfra_cli.util import json_encode
 
 from connectors.call import Answer, Dialogue, HostCall
 from connectors.errors import ConnectorError, VerbError
@@ -437,4 +436,4 @@ def test_facts_give_what_is_there_as_json(pyinfra: Pyinfra, far: Twin) -> None:
     assert seen is not UNREAD
     assert absent is not UNREAD
     assert (found.group.dn if found.group else "", seen.how, absent.found) == (G, "direct", False)
-    assert json.loads(json.dumps([found, seen], default=json_encode))[1]["member"]["dn"] == ANNA
+    assert json.loads(json.dumps([found, seen], default=lambda value: value.to_json()))[1]["member"]["dn"] == ANNA
