@@ -57,6 +57,15 @@ def test_a_file_is_read_with_its_hash(mim01: Host) -> None:
     assert read(mim01, path) == (info(path, EVERY_BYTE), EVERY_BYTE)
 
 
+@case("Read-File", cites="verbs.md: Opened by another process without sharing: `locked`", error="locked")
+def test_a_file_that_another_process_holds_is_locked(mim01: Host) -> None:
+    path = mim01.file("a.txt", b"x")
+    with mim01.machine.locked(path):
+        assert mim01.refused("Read-File", path=path) == Refused("locked", path, SHARING_VIOLATION)
+        assert mim01.refused("Read-File", path=path, count=0) == Refused("locked", path, SHARING_VIOLATION)
+    assert read(mim01, path) == (info(path, b"x"), b"x")
+
+
 @case("Read-File", cites="verbs.md: More than 4 MiB in one answer is `invalid`", error="invalid")
 def test_more_than_4_mib_in_one_answer_are_invalid(mim01: Host) -> None:
     content, path = bytes(4 * MIB + 1), rf"{mim01.folder}\large.bin"
@@ -145,15 +154,6 @@ def test_a_part_that_cannot_be_is_invalid(mim01: Host) -> None:
     path = mim01.file("a.txt", b"x")
     assert mim01.refused("Read-File", path=path, offset=-1) == Refused("invalid", path)
     assert mim01.refused("Read-File", path=path, count=-2) == Refused("invalid", path)
-
-
-@case("Read-File", cites="verbs.md: Opened by another process without sharing: `locked`", error="locked")
-def test_a_file_that_another_process_holds_is_locked(mim01: Host) -> None:
-    path = mim01.file("a.txt", b"x")
-    with mim01.machine.locked(path):
-        assert mim01.refused("Read-File", path=path) == Refused("locked", path, SHARING_VIOLATION)
-        assert mim01.refused("Read-File", path=path, count=0) == Refused("locked", path, SHARING_VIOLATION)
-    assert read(mim01, path) == (info(path, b"x"), b"x")
 
 
 @case("Read-File", cites="verbs.md: No right: `denied`", error="denied")

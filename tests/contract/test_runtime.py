@@ -123,7 +123,7 @@ def test_a_megabyte_comes_back(mim01: Host) -> None:
     texts = ("x" * MEGABYTE, QUOTES * (MEGABYTE // len(QUOTES)), "\u6f22\U0001f600\n" * (MEGABYTE // 8))
     for text in texts:
         assert mim01.ask("Test-Echo", value=text) == {"value": text}
-    numbers = [[str(number), number] for number in range(20_000)]
+    numbers = [[str(number), number] for number in range(2_000)]
     assert mim01.ask("Test-Echo", value=numbers) == {"value": numbers}
     blob = bytes(range(256)) * (MEGABYTE // 256)
     answer = mim01.call("Test-Echo", value=None, blob=blob)
@@ -167,7 +167,7 @@ values = st.recursive(
 
 @case(
     "Test-Echo",
-    cites="verbs.md: JSON is raw UTF-8 from the controller and ASCII (`\\uXXXX`) from the far end",
+    cites="verbs.md: JSON is raw UTF-8 from the controller, but for U+FFFE, U+FFFF and lone surrogates",
     warm=True,
 )
 def test_any_value_and_any_bytes_come_back_unchanged(mim01: Host) -> None:
