@@ -17,6 +17,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import resource
 import statistics
 import subprocess
@@ -46,7 +47,6 @@ TREE: Final = Path(__file__).resolve().parent.parent
 LAB: Final = str(TREE / "tools" / "bench_lab.py")
 MANY_AT_ONCE: Final = str(TREE / "tools" / "bench_many.py")
 CALLS: Final = 200
-FEW: Final = 10  # calls whose requests are counted
 MANY: Final = 50
 MANY_CALLS: Final = 20
 TIMES_OF_RUN: Final = 3
@@ -134,11 +134,11 @@ def warm(root: Path, host: str, scheme: Scheme, bare: str) -> Rows:
         for _ in range(CALLS):
             for name, way in ways.items():
                 times[name].append(timed(way))
-        with counted(root, host) as alone:
-            for _ in range(FEW):
+        with counted(root, host) as alone, processor(root) as ours:
+            for _ in range(CALLS):
                 session.call(echo)
-        with counted(root, host) as bare_alone:
-            for _ in range(FEW):
+        with counted(root, host) as bare_alone, processor(root) as theirs:
+            for _ in range(CALLS):
                 loop.call(b"x\n")
     finally:
         session.close()
@@ -150,17 +150,20 @@ def warm(root: Path, host: str, scheme: Scheme, bare: str) -> Rows:
         f"{OPENING[scheme]} requests",
         opening[0] <= OPENING[scheme],
     )
-    yield Row(f"bare loop, {scheme}", f"{bare_alone[0] / FEW:.1f} requests, {ms(middle['bare'])}")
+    yield Row(f"bare loop, {scheme}", f"{bare_alone[0] / CALLS:.1f} requests, {ms(middle['bare'])}")
     yield Row(
         f"warm call (Test-Echo), {scheme}",
-        f"{alone[0] / FEW:.1f} requests, {ms(middle['echo'])}",
+        f"{alone[0] / CALLS:.1f} requests, {ms(middle['echo'])}",
         "2 requests",
-        alone[0] == 2 * FEW,
+        alone[0] == 2 * CALLS,
     )
     for name, words in {"echo": "warm call / bare loop", "read": "warm Read-File / bare loop"}.items():
         ratio = middle[name] / middle["bare"]
         target = (f"at most {RATIO}", ratio <= RATIO) if name == "echo" else ("", None)
         yield Row(f"{words}, {scheme}", f"{ratio:.2f} ({ms(middle[name])})", *target)
+    for words, spent in {"warm call": ours, "bare loop": theirs}.items():
+        each = ", ".join(f"{who} {ms(seconds / CALLS)}" for who, seconds in spent.items())
+        yield Row(f"  processor time of a {words}, {scheme}", each)
 
 
 def new_powershell(root: Path, host: str) -> Rows:
@@ -286,7 +289,9 @@ def engine(name: str, folder: Path) -> Rows:
     control.stop(root)
     again = timed(lambda: control.ensure_started(name, root))
     target = ("at most 1 s", max(taken, again) <= 1) if name == "python" else ("", None)
-    yield Row("start of the lab, new; again", f"{taken:.2f} s; {again:.2f} s", *target)
+    said = re.findall(r"ready after ([0-9.]+) s of processor time", (root / "server.log").read_text(encoding="utf-8"))
+    spent = "; ".join(f"{one} s" for one in said)
+    yield Row("start of the lab, new; again", f"{taken:.2f} s; {again:.2f} s (processor: {spent})", *target)
     try:
         for scheme in SCHEMES:
             yield from deploy(folder, root, scheme)
@@ -361,6 +366,23 @@ def counted(root: Path, host: str) -> Iterator[list[int]]:
     _, place = control.requests(root=root)
     yield found
     found.append(control.requests(place, root)[0].get(host, 0))
+
+
+@contextlib.contextmanager
+def processor(root: Path) -> Iterator[dict[str, float]]:
+    """Seconds of processor time that this process and the lab's took meanwhile: what else the machine does is not in them."""
+    found: dict[str, float] = {}
+    stat = Path(f"/proc/{running(root).pid}/stat")
+
+    def labs() -> float:
+        fields = stat.read_text(encoding="ascii").rpartition(")")[2].split()  # proc(5): utime and stime are 14 and 15
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    here, there = time.process_time(), labs() if stat.exists() else 0.0
+    yield found
+    found["controller"] = time.process_time() - here
+    if stat.exists():
+        found["lab"] = labs() - there
 
 
 def timed(action: Callable[[], object]) -> float:
