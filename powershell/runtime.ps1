@@ -222,10 +222,10 @@ function Get-Binding {
     #     Ordered dictionary: `size_limit` -> @{ name = 'SizeLimit'; type = [type]; mandatory = bool }
     param([string] $Verb)
     if (-not $script:Bindings.ContainsKey($Verb)) {
-        $command = $ExecutionContext.InvokeCommand.GetCommand($Verb, [System.Management.Automation.CommandTypes]::Function)
+        $command = [System.Management.Automation.FunctionInfo]$ExecutionContext.InvokeCommand.GetCommand($Verb, [System.Management.Automation.CommandTypes]::Function)
         $binding = [System.Collections.Specialized.OrderedDictionary]::new()
         # Read from the text, since .Parameters has the common ones (-Verbose ...) too, which nobody may give.
-        $block = $command.ScriptBlock.Ast.Body.ParamBlock
+        $block = ([System.Management.Automation.Language.FunctionDefinitionAst]$command.ScriptBlock.Ast).Body.ParamBlock
         if ($null -ne $block) {
             foreach ($one in $block.Parameters) {
                 $name = $one.Name.VariablePath.UserPath

@@ -182,6 +182,8 @@ function Get-ServiceState {
     <#
     .SYNOPSIS
         Reads one service: state, how it starts, what it runs, what it needs and what needs it.
+    .DESCRIPTION
+        State and names come from the service control manager, the rest from the registry. Its process is told only where exactly one runs the program.
     .OUTPUTS
         @{ found; service; display_name; state; start; path; program; account; pid; started_utc; depends_on; dependents }
     .EXAMPLE
@@ -309,6 +311,8 @@ function Get-InstalledProduct {
     <#
     .SYNOPSIS
         Finds installed products by their display name, in the 64-bit and the 32-bit view.
+    .DESCRIPTION
+        From the Uninstall keys of the registry, versions as the installers wrote them. Products of single users are not looked at.
     .OUTPUTS
         @{ products = list of @{ product; version; publisher; key; view }, texts '' where nothing is stored }
     .EXAMPLE
@@ -360,6 +364,8 @@ function Get-Certificate {
     <#
     .SYNOPSIS
         Reads one certificate of a store of the machine.
+    .DESCRIPTION
+        By X509Store, found by its thumbprint alone. Whether its key can be used is not tried, only whether it has one.
     .OUTPUTS
         @{ found; thumbprint; subject; issuer; names; not_before_utc; not_after_utc; has_private_key; usages }
     .EXAMPLE
