@@ -8,7 +8,6 @@ as whom, what it shows, and the words of its errors. Answers as a Windows host: 
 from __future__ import annotations
 
 import base64
-import binascii
 import uuid
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lab.directory_filter import FilterError, dn_key, matches, parse
+from lab.directory_given import GivenChange, changes_of, check_search
 from lab.directory_new import add_domain, new_forest
 from lab.directory_store import HIDDEN, Domain, Entry, LdapError, Store, parent_key
 from lab.verbs import ErrorKind, Result, VerbError
@@ -98,6 +98,8 @@ def search_directory(
     secrets: Mapping[str, str],
 ) -> Result:
     """Several searches over one bind (docs/verbs.md)."""
+    for one in searches:
+        check_search(one)
     view = _connect(machine, server, port, tls, credential, timeout_s, secrets)
     return {"server": view.name, "searches": [_search(view, one) for one in searches]}
 
@@ -116,7 +118,7 @@ def edit_directory(
     """Edits in order, the rest is not tried after the first that fails (docs/verbs.md)."""
     if not server:
         raise VerbError("invalid", "server", "is empty; a write names the server that was read")
-    changes = [_changes(one) for one in edits]
+    changes = [changes_of(one) for one in edits]
     view = _connect(machine, server, port, tls, credential, timeout_s, secrets)
     answers: list[Result] = []
     failed = False
@@ -278,14 +280,12 @@ def _account(store: Store, domain: Domain, user: str) -> Entry | None:
 
 
 def _search(view: View, search: Mapping[str, Any]) -> Result:
-    base, scope = str(search["base"]), search["scope"]
-    if scope not in ("base", "one", "sub"):
-        raise VerbError("invalid", "scope", f"is '{scope}', expected base, one or sub")
-    limit, ranges = int(search.get("size_limit") or 0), search.get("ranges") or {}
+    base, scope = search["base"], search["scope"]
+    limit, ranges = search.get("size_limit", 0), search.get("ranges", {})
     answer: Result = {"id": search["id"], "ok": True, "entries": [], "more": False, "references": [], "error": None}
     try:
         found: list[Result] = []
-        for entry in _found(view, base, scope, str(search["filter"]) or "(objectClass=*)"):
+        for entry in _found(view, base, scope, search["filter"] or "(objectClass=*)"):
             if limit and len(found) == limit:
                 answer["more"] = True
                 break
@@ -397,44 +397,9 @@ def _values(view: View, entry: Entry, name: str) -> list[bytes]:
 # -- inside: editing --
 
 
-@dataclass(frozen=True)
-class _Change:
-    attribute: str
-    op: str
-    values: tuple[bytes, ...]
-
-
-def _changes(edit: Mapping[str, Any]) -> list[_Change]:
-    """The changes of an edit, checked before anything is sent. Raises VerbError `invalid`."""
-    op, target = edit["op"], str(edit["target"])
-    if not target:
-        raise VerbError("invalid", "target", "is empty, expected a distinguished name or <GUID=..>")
-    if op not in ("add", "modify", "delete"):
-        raise VerbError("invalid", "op", f"is '{op}', expected add, modify or delete")
-    changes = []
-    for change in edit["changes"] if op != "delete" else []:
-        how, attribute = change["op"], str(change["attribute"])
-        if how not in ("add", "delete", "replace") or (op == "add" and how != "add"):
-            raise VerbError("invalid", target, f"a change of an entry cannot be '{how}' in '{op}'")
-        if how == "replace" and attribute.lower().split(";")[0] == "member":
-            raise VerbError("invalid", target, "member is never replaced, only added to and deleted from")
-        found = [_bytes(value, target) for value in change["values"]]
-        changes.append(_Change(attribute, how, tuple(found)))
-    return changes
-
-
-def _bytes(value: Any, target: str) -> bytes:
-    if not isinstance(value, dict):
-        return str(value).encode()
-    try:
-        return base64.b64decode(value["base64"], validate=True)
-    except (binascii.Error, KeyError):
-        raise VerbError("invalid", target, "a value is not base64") from None
-
-
-def _edit(view: View, edit: Mapping[str, Any], changes: Sequence[_Change]) -> Result | None:
+def _edit(view: View, edit: Mapping[str, Any], changes: Sequence[GivenChange]) -> Result | None:
     """Do one edit; None, or the error that it met."""
-    target, expect = str(edit["target"]), str(edit.get("expect") or "")
+    target, expect = edit["target"], edit["expect"]
     try:
         if expect and not any(_found(view, target, "base", expect)):
             why = f"the entry does not match {expect} any more; nothing was sent"
@@ -453,7 +418,7 @@ def _edit(view: View, edit: Mapping[str, Any], changes: Sequence[_Change]) -> Re
                 for change in changes:
                     attributes.setdefault(change.attribute, []).extend(change.values)
                 classes = next((found for name, found in attributes.items() if name.lower() == "objectclass"), [b""])
-                store.add(target, str(edit.get("class") or "") or classes[-1].decode("utf-8", "replace"), attributes)
+                store.add(target, edit["class"] or classes[-1].decode("utf-8", "replace"), attributes)
             case "modify":
                 store.modify(target, [(change.attribute, change.op, change.values) for change in changes])
             case _:

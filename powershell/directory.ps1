@@ -1,6 +1,12 @@
 # Directory verbs: LDAP searches and LDAP modifications, as data. No name is resolved, no rule of groups is known here.
 # System.DirectoryServices.Protocols: the same class in Windows PowerShell and PowerShell 7, without RSAT.
 
+$script:DirectoryTypes = @{
+    id = [string]; base = [string]; scope = [string]; filter = [string]; size_limit = [int]; attributes = [System.Collections.IList]; ranges = [System.Collections.IDictionary]
+    op = [string]; target = [string]; expect = [string]; class = [string]; changes = [System.Collections.IList]
+    attribute = [string]; values = [System.Collections.IList]; base64 = [string]
+}
+
 function Search-Directory {
     <#
     .SYNOPSIS
@@ -28,6 +34,7 @@ function Search-Directory {
         # The searches: id, base, scope, filter, attributes, size_limit, ranges.
         [Parameter(Mandatory = $true)] [AllowEmptyCollection()] [object[]] $Searches
     )
+    foreach ($search in $Searches) { Test-DirectorySearch -Search $search }
     $connection = Open-Directory -Server $Server -Port $Port -Tls $Tls -Credential $Credential -TimeoutS $TimeoutS
     try {
         $name = Resolve-DirectoryServer -Connection $connection -Server $Server
@@ -159,6 +166,24 @@ function Resolve-DirectoryServer {
     $Server
 }
 
+function Test-DirectorySearch {
+    <#
+    .SYNOPSIS
+        Throws unless a search is of the form that Search-Directory takes.
+    #>
+    param([object] $Search)
+    Test-Shape -Value $Search -Fields 'id', 'base', 'scope', 'filter', 'attributes', '|', 'size_limit', 'ranges' -Where 'searches' -What 'a search' -Types $script:DirectoryTypes
+    if (@('base', 'one', 'sub') -cnotcontains $Search['scope']) { throw New-Refusal -Kind 'invalid' -Where 'scope' -Why "is '$($Search['scope'])', expected base, one or sub" }
+    foreach ($name in $Search['attributes']) { if ($name -isnot [string]) { throw New-Refusal -Kind 'invalid' -Where 'attributes' -Why 'holds something else than names' } }
+    if ($Search.Contains('size_limit') -and $Search['size_limit'] -lt 0) { throw New-Refusal -Kind 'invalid' -Where 'size_limit' -Why "is $($Search['size_limit']), expected 0 or more" }
+    if (-not $Search.Contains('ranges')) { return }
+    foreach ($range in $Search['ranges'].Values) {
+        if ($range -is [string] -and $range -ceq 'all') { continue }
+        if ($range -is [System.Collections.IList] -and $range.Count -eq 2 -and $range[0] -is [int] -and $range[1] -is [int] -and $range[0] -ge 0 -and $range[1] -ge $range[0]) { continue }
+        throw New-Refusal -Kind 'invalid' -Where 'ranges' -Why "a range is 'all' or [low, high]"
+    }
+}
+
 function Invoke-DirectorySearch {
     <#
     .SYNOPSIS
@@ -170,7 +195,7 @@ function Invoke-DirectorySearch {
     $references = New-Object -TypeName System.Collections.ArrayList
     $base = [string] $Search['base']
     $limit = if ($Search.Contains('size_limit')) { [int] $Search['size_limit'] } else { 0 }
-    $ranges = if ($Search.Contains('ranges') -and $null -ne $Search['ranges']) { $Search['ranges'] } else { @{} }
+    $ranges = if ($Search.Contains('ranges')) { $Search['ranges'] } else { @{} }
     try {
         $request = New-DirectorySearchRequest -Search $Search -Ranges $ranges
         $page = $null
@@ -220,8 +245,7 @@ function New-DirectorySearchRequest {
     #>
     param([System.Collections.IDictionary] $Search, [System.Collections.IDictionary] $Ranges)
     $scopes = @{ base = 'Base'; one = 'OneLevel'; sub = 'Subtree' }
-    $scope = [string] $Search['scope']
-    if (@('base', 'one', 'sub') -cnotcontains $scope) { throw New-Refusal -Kind 'invalid' -Where 'scope' -Why "is '$scope', expected base, one or sub" }
+    $scope = $Search['scope']
     $filter = if ([string] $Search['filter'] -eq '') { '(objectClass=*)' } else { [string] $Search['filter'] }
     $names = New-Object -TypeName System.Collections.ArrayList
     foreach ($name in $Search['attributes']) { if (-not $Ranges.Contains($name)) { [void] $names.Add([string] $name) } }
@@ -276,9 +300,9 @@ function ConvertTo-DirectoryRequest {
     .SYNOPSIS
         Makes the LDAP request of one edit.
     #>
-    param([System.Collections.IDictionary] $Edit)
-    $target = [string] $Edit['target']
-    $op = [string] $Edit['op']
+    param([object] $Edit)
+    Test-Shape -Value $Edit -Fields 'id', 'op', 'target', 'expect', 'class', 'changes' -Where 'edits' -What 'an edit' -Types $script:DirectoryTypes
+    $target, $op = $Edit['target'], $Edit['op']
     if ($target -eq '') { throw New-Refusal -Kind 'invalid' -Where 'target' -Why 'is empty, expected a distinguished name or <GUID=..>' }
     switch -CaseSensitive ($op) {
         'delete' { return [System.DirectoryServices.Protocols.DeleteRequest]::new($target) }
@@ -294,8 +318,11 @@ function ConvertTo-DirectoryRequest {
         default { throw New-Refusal -Kind 'invalid' -Where 'op' -Why "is '$op', expected add, modify or delete" }
     }
     $request.DistinguishedName = $target
+    if ($Edit['changes'].Count -eq 0) { throw New-Refusal -Kind 'invalid' -Where $target -Why "'$op' has no changes" }
     foreach ($change in $Edit['changes']) {
-        $how = [string] $change['op']
+        Test-Shape -Value $change -Fields 'attribute', 'op', 'values' -Where $target -What 'a change' -Types $script:DirectoryTypes
+        if ($change['attribute'] -eq '') { throw New-Refusal -Kind 'invalid' -Where $target -Why 'a change names no attribute' }
+        $how = $change['op']
         if (@('add', 'delete', 'replace') -cnotcontains $how -or ($op -eq 'add' -and $how -cne 'add')) {
             throw New-Refusal -Kind 'invalid' -Where $target -Why "a change of an entry cannot be '$how' in '$op'"
         }
@@ -309,11 +336,10 @@ function ConvertTo-DirectoryRequest {
         }
         $attribute.Name = [string] $change['attribute']
         foreach ($value in $change['values']) {
-            if ($value -is [System.Collections.IDictionary]) {
-                try { [void] $attribute.Add([System.Convert]::FromBase64String([string] $value['base64'])) }
-                catch [System.FormatException] { throw New-Refusal -Kind 'invalid' -Where $target -Why 'a value is not base64' }
-            }
-            else { [void] $attribute.Add([string] $value) }
+            if ($value -is [string]) { [void] $attribute.Add($value); continue }
+            Test-Shape -Value $value -Fields 'base64' -Where $target -What 'a value that is no text' -Types $script:DirectoryTypes
+            try { [void] $attribute.Add([System.Convert]::FromBase64String($value['base64'])) }
+            catch [System.FormatException] { throw New-Refusal -Kind 'invalid' -Where $target -Why 'a value is not base64' }
         }
         [void] $collection.Add($attribute)
     }
@@ -326,8 +352,8 @@ function Send-DirectoryEdit {
         Sends one edit if its entry is as expected; gives nothing, or the error that it met.
     #>
     param([object] $Connection, [System.Collections.IDictionary] $Edit, [object] $Request)
-    $target = [string] $Edit['target']
-    $expect = if ($Edit.Contains('expect')) { [string] $Edit['expect'] } else { '' }
+    $target = $Edit['target']
+    $expect = $Edit['expect']
     try {
         if ($expect -ne '') {
             $scope = [System.DirectoryServices.Protocols.SearchScope]::Base

@@ -88,12 +88,12 @@ function New-IisRefusal {
     New-Refusal -Kind $kind -Where $Where -Why ('{0}{1} (0x{2:X8})' -f $Before, $why, $code) -HResult $code
 }
 
-function Test-IisField {
+function Test-Shape {
     <#
     .SYNOPSIS
-        Throws unless an object has the fields that it must have, no others than it may have, and of their types.
+        Throws unless an object has the fields that it must have, no others than it may have, and of their types. Directory verbs use it, too.
     #>
-    param([object] $Value, [string[]] $Fields, [string] $Where, [string] $What)
+    param([object] $Value, [string[]] $Fields, [string] $Where, [string] $What, [hashtable] $Types = $script:IisTypes)
     if ($Value -isnot [System.Collections.IDictionary]) { throw New-Refusal -Kind 'invalid' -Where $Where -Why "$What is not an object" }
     $must = $true
     foreach ($field in $Fields) {
@@ -102,7 +102,7 @@ function Test-IisField {
     }
     foreach ($name in $Value.Keys) {
         if ($name -cnotin $Fields) { throw New-Refusal -Kind 'invalid' -Where $Where -Why "$What takes no $name" }
-        if ($Value[[object]$name] -isnot $script:IisTypes[$name]) { throw New-Refusal -Kind 'invalid' -Where $Where -Why "$name of $What has another type than expected" }
+        if ($Value[[object]$name] -isnot $Types[$name]) { throw New-Refusal -Kind 'invalid' -Where $Where -Why "$name of $What has another type than expected" }
     }
 }
 
@@ -268,7 +268,7 @@ function Find-IisItem {
         @{ collection; index; element }: an index is good for the collection object that it was found in, for no other.
     #>
     param([object] $Element, [object] $Step)
-    Test-IisField -Value $Step -Fields 'tag', 'key', '|' -Where 'at' -What 'a step of at'
+    Test-Shape -Value $Step -Fields 'tag', 'key', '|' -Where 'at' -What 'a step of at'
     $found = @{ collection = $Element.GetCollection(); index = -1; element = $null }
     $shown = [string]::Join(', ', [string[]]@($Step['key'].Keys | ForEach-Object -Process { '{0}={1}' -f $_, $Step['key'][[object]$_] }))
     if ($null -eq $found.collection) { throw New-Refusal -Kind 'missing' -Where 'at' -Why "$($Element.ElementTagName) has no collection" -HResult 2147943813 }
@@ -337,7 +337,7 @@ function Add-IisContent {
     if ($Spec.Contains('c')) {
         foreach ($name in $Spec['c'].Keys) {
             $inner = $Spec['c'][[object]$name]
-            Test-IisField -Value $inner -Fields '|', 'a', 'c', 'items' -Where 'c' -What 'a child'
+            Test-Shape -Value $inner -Fields '|', 'a', 'c', 'items' -Where 'c' -What 'a child'
             $child = $Element.GetChildElement($name)
             if ($inner.Contains('a')) { Set-IisAttribute -Element $child -Values $inner['a'] }
             Add-IisContent -Element $child -Spec $inner
@@ -345,7 +345,7 @@ function Add-IisContent {
     }
     if ($Spec.Contains('items')) {
         foreach ($inner in $Spec['items']) {
-            Test-IisField -Value $inner -Fields 'tag', '|', 'a', 'c', 'items' -Where 'items' -What 'an item'
+            Test-Shape -Value $inner -Fields 'tag', '|', 'a', 'c', 'items' -Where 'items' -What 'an item'
             Add-IisItem -Element $Element -Spec $inner
         }
     }
@@ -363,7 +363,7 @@ function Set-IisEdit {
             throw New-Refusal -Kind 'invalid' -Where $Where -Why 'an edit is an object with op: set, reset, add, remove, clear, revert or remove_location'
         }
         $op = $Edit['op']
-        Test-IisField -Value $Edit -Fields (@('op') + $script:IisEdits[$op]) -Where $Where -What $op
+        Test-Shape -Value $Edit -Fields (@('op') + $script:IisEdits[$op]) -Where $Where -What $op
         if ($op -eq 'remove_location') {
             if ($Edit['location'].Trim('/') -eq '') { throw New-Refusal -Kind 'invalid' -Where $Where -Why 'location is empty: the server level is not removed' }
             $configuration = $Manager.GetApplicationHostConfiguration()
@@ -474,7 +474,7 @@ function Get-IisConfig {
     [CmdletBinding()]
     param([Parameter(Mandatory = $true)] [AllowEmptyCollection()] [object[]] $Reads)
     foreach ($read in $Reads) {
-        Test-IisField -Value $read -Fields 'id', 'section', 'view', '|', 'location', 'filter' -Where 'reads' -What 'a read'
+        Test-Shape -Value $read -Fields 'id', 'section', 'view', '|', 'location', 'filter' -Where 'reads' -What 'a read'
         if ($read['view'] -cne 'stored' -and $read['view'] -cne 'effective') { throw New-Refusal -Kind 'invalid' -Where 'reads' -Why "view is stored or effective" }
     }
     $managers = @{ stored = (New-IisManager); effective = (New-IisManager -ReadOnly) }
@@ -565,7 +565,7 @@ function Get-IisState {
     [CmdletBinding()]
     param([Parameter(Mandatory = $true)] [AllowEmptyCollection()] [object[]] $Items)
     foreach ($item in $Items) {
-        Test-IisField -Value $item -Fields 'kind', 'name', '|' -Where 'items' -What 'an item'
+        Test-Shape -Value $item -Fields 'kind', 'name', '|' -Where 'items' -What 'an item'
         if ($item['kind'] -cne 'site' -and $item['kind'] -cne 'pool') { throw New-Refusal -Kind 'invalid' -Where 'items' -Why 'kind is site or pool' }
     }
     $manager = New-IisManager -ReadOnly
