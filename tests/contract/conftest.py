@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -21,12 +21,14 @@ import pytest
 from connectors.session import Session
 from connectors.settings import WinrmSettings, settings_of
 from lab import samba, template
+from lab.control import HOSTS as ROLES
 from lab.engine import Engine, Machine
 from lab.folder import Folder
 from lab.lab import Lab
 from lab.powershell_engine import PowershellEngine
 from lab.python_engine import PythonEngine
 from tests.contract.cases import PLAIN, Variant, about, difference, variants
+from tests.contract.directory import Directory
 from tests.contract.host import Host
 from tests.contract.iis import Iis, check_after
 
@@ -57,8 +59,8 @@ def _marks(variant: Variant) -> list[pytest.MarkDecorator]:
         return [] if variant in (*PLAIN, SERVER) else [pytest.mark.slow]
     why = absent()
     skipped = [pytest.mark.skipif(True, reason=why)] if why else []
-    # One worker of xdist has one lab: its machines take seconds to come up.
-    return [pytest.mark.powershell, pytest.mark.xdist_group(f"contract {variant.culture}"), *skipped]
+    # One worker of xdist has one lab, whose machines take seconds to come up. Batch takes so long that a second one of that lab pays.
+    return [pytest.mark.powershell, pytest.mark.xdist_group(f"contract {variant.name}"), *skipped]
 
 
 def absent() -> str | None:
@@ -73,8 +75,9 @@ def absent() -> str | None:
 class Places:
     """The labs and the sessions of this run, each started when it is first asked for."""
 
-    def __init__(self, root: Path, server: str | None) -> None:
+    def __init__(self, root: Path, server: str | None, hosts: Collection[str]) -> None:
         self._root, self._server = root, server
+        self._hosts = {host: role for host, role in ROLES.items() if host in hosts}
         self._ends = ExitStack()
         self._labs: dict[tuple[str, str], Lab] = {}
         self._sessions: dict[tuple[str, str, bool], Session] = {}
@@ -110,7 +113,7 @@ class Places:
                 if variant.engine == "python"
                 else PowershellEngine(state, culture=None if variant.culture == "en-US" else variant.culture)
             )
-            self._labs[key] = self._ends.enter_context(Lab(root, engine))
+            self._labs[key] = self._ends.enter_context(Lab(root, engine, self._hosts))
         return self._labs[key]
 
     def _server_data(self) -> dict[str, Any]:
@@ -127,8 +130,9 @@ class Places:
 
 @pytest.fixture(scope="session")
 def places(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
-    """The labs of this run."""
-    made = Places(tmp_path_factory.mktemp("contract"), request.config.getoption("--server"))
+    """The labs of this run, with the hosts that its cases ask for: a machine takes seconds to come up."""
+    hosts = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    made = Places(tmp_path_factory.mktemp("contract"), request.config.getoption("--server"), hosts)
     yield made
     made.close()
 
@@ -176,3 +180,9 @@ def iis(mfa01: Host, request: pytest.FixtureRequest) -> Iterator[Iis]:
     made = Iis(mfa01)
     yield made
     check_after(request.node.originalname, made)
+
+
+@pytest.fixture
+def directory(dc01: Host) -> Directory:
+    """The domain controller with the entries that cases of the directory are about."""
+    return Directory(dc01)

@@ -79,7 +79,7 @@ def test_what_is_so_already_leaves_the_bytes_of_the_file_as_they_are(iis: Iis) -
 
 @case(
     "Edit-IisConfig",
-    cites="verbs.md: Errors say in `why` which edit (`edit 2: ...`)",
+    cites="verbs.md: Errors say in `why` which edit (`edit 2: ...`",
     error="missing",
 )
 def test_of_several_edits_none_is_made_where_one_fails(iis: Iis) -> None:
@@ -202,6 +202,16 @@ def test_items_stay_in_the_order_in_which_they_were_added(iis: Iis) -> None:
     """A naive mistake: sorting collections."""
     assert iis.edit(new_site("Z", 9), new_site("A", 4), {**new_site("M", 7), "index": 1})
     assert [one["a"]["name"] for one in iis.tree(SITES)["items"]] == [SITE, "M", "Z", "A"]
+
+
+@case("Edit-IisConfig", cites="iis.md: key comparison is case-insensitive because `name` is not `caseSensitive`")
+def test_names_of_modules_compare_with_case_and_those_of_pools_without(iis: Iis) -> None:
+    module = {"op": "add", "section": MODULES, "tag": "add", "a": {"name": "windowsauthenticationmodule"}}
+    assert iis.edit(module)
+    names = [one["a"]["name"] for one in iis.tree(MODULES)["items"]]
+    assert names[-2:] == ["WindowsAuthenticationModule", "windowsauthenticationmodule"]
+    pool = {"op": "add", "section": POOLS, "tag": "add", "a": {"name": "defaultapppool"}}
+    assert iis.refused(pool) == Refused("conflict", f"{POOLS}@", EXISTS)
 
 
 # -- collections that inherit --

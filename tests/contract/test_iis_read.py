@@ -304,6 +304,27 @@ def test_a_web_config_that_sets_a_locked_section_makes_it_unreadable_there(iis: 
     assert iis.tree(ANONYMOUS, SITE, "effective")["a"]["enabled"] is True
 
 
+@case("Get-IisConfig", cites="iis.md: web.config files of the site's folders")
+def test_the_web_config_of_an_application_is_read_from_its_own_folder(iis: Iis) -> None:
+    iis.unlock()
+    folder = {"tag": "virtualDirectory", "a": {"path": "/", "physicalPath": r"C:\sdk"}}
+    application = {"op": "add", "section": SITES, "at": [site_step()], "tag": "application", "a": {"path": "/Sdk"}}
+    assert iis.edit({**application, "items": [folder]})
+    iis.web_config(path=r"C:\sdk\web.config")
+    found = [iis.tree(WINDOWS, f"{SITE}{path}", "effective")["a"]["enabled"] for path in ("", "/sdk", "/SDK/deeper")]
+    assert found == [False, True, True]
+
+
+@case("Get-IisConfig", cites="iis.md: inheritance root -> location prefixes -> web.config files of the site's folders")
+def test_a_location_tag_in_a_web_config_counts_below_it(iis: Iis) -> None:
+    iis.unlock()
+    tag = '<location path="sub"><system.webServer><security><authentication><windowsAuthentication enabled="true" />'
+    closed = "</authentication></security></system.webServer></location>"
+    iis.machine.write_file(WEB_CONFIG, f"<configuration>{tag}{closed}</configuration>".encode())
+    found = [iis.tree(WINDOWS, f"{SITE}{path}", "effective")["a"]["enabled"] for path in ("", "/sub", "/SUB/x")]
+    assert found == [False, True, True]
+
+
 # -- what cannot be read --
 
 

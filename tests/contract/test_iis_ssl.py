@@ -85,13 +85,15 @@ def test_a_record_outlives_its_binding_and_serves_the_next_one(iis: Iis) -> None
 
 
 @case("Set-SslBinding", cites="iis.md: Records live in three kinds used by IIS: IP:port, SNI host:port, CCS port")
-def test_a_binding_with_a_host_name_has_a_record_of_its_own(iis: Iis) -> None:
+def test_a_binding_with_a_host_name_has_a_record_of_its_own_and_new_records_the_flags_of_their_binding(
+    iis: Iis,
+) -> None:
     first, second = iis.certificate("one"), iis.certificate("two")
-    assert iis.edit(new_site(bindings=(("https", "*:443:sdk.contoso.com", 1), ("https", "[::1]:443:", 0))))
+    assert iis.edit(new_site(bindings=(("https", "*:443:sdk.contoso.com", 1), ("https", "[::1]:443:", 68))))
     iis.host.ask("Set-SslBinding", **arguments(first, information="*:443:SDK.contoso.com"))
     iis.host.ask("Set-SslBinding", **arguments(second, information="[::1]:443:"))
     found = [{**one, "endpoint": one["endpoint"].lower()} for one in iis.records()]
-    assert found == [record(second, "[::1]:443"), record(first, "sdk.contoso.com:443", "sni")]
+    assert found == [record(second, "[::1]:443", flags=0x410), record(first, "sdk.contoso.com:443", "sni")]
 
 
 @case("Set-SslBinding", cites="verbs.md: compares the record of its endpoint (`conflict`)", error="conflict")
