@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lab import verbs
-from lab.directory_store import ADMINISTRATOR_PASSWORD
+from lab.directory_new import ADMINISTRATOR_PASSWORD
 from lab.engine import RegistryValue, Service
 from lab.python_engine import PythonEngine, PythonMachine, Role
 from lab.seed import MFA_SETTINGS, MIM_PRODUCT, seed
