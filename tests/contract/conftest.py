@@ -28,6 +28,7 @@ from lab.lab import Lab
 from lab.powershell_engine import PowershellEngine
 from lab.python_engine import PythonEngine
 from tests.contract.cases import PLAIN, Variant, about, difference, variants
+from tests.contract.directory import Directory
 from tests.contract.host import Host
 from tests.contract.iis import Iis, check_after
 
@@ -58,8 +59,8 @@ def _marks(variant: Variant) -> list[pytest.MarkDecorator]:
         return [] if variant in (*PLAIN, SERVER) else [pytest.mark.slow]
     why = absent()
     skipped = [pytest.mark.skipif(True, reason=why)] if why else []
-    # One worker of xdist has one lab: its machines take seconds to come up.
-    return [pytest.mark.powershell, pytest.mark.xdist_group(f"contract {variant.culture}"), *skipped]
+    # One worker of xdist has one lab, whose machines take seconds to come up. Batch takes so long that a second one of that lab pays.
+    return [pytest.mark.powershell, pytest.mark.xdist_group(f"contract {variant.name}"), *skipped]
 
 
 def absent() -> str | None:
@@ -179,3 +180,9 @@ def iis(mfa01: Host, request: pytest.FixtureRequest) -> Iterator[Iis]:
     made = Iis(mfa01)
     yield made
     check_after(request.node.originalname, made)
+
+
+@pytest.fixture
+def directory(dc01: Host) -> Directory:
+    """The domain controller with the entries that cases of the directory are about."""
+    return Directory(dc01)
