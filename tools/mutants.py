@@ -3,7 +3,7 @@
 
     python tools/mutants.py                      all
     python tools/mutants.py --engine python      those that need no real PowerShell
-    python tools/mutants.py --only guard         those with this in their name
+    python tools/mutants.py --only frames.py     those with this in their name or file
 
 The work is done in a copy of the tree, files that are not committed yet included; the tree itself is never touched. First the tests run on the
 copy as it is: only a test that passes there can catch anything. A mutant that survives is a missing test. Exit code 0 only when all that were
@@ -107,6 +107,7 @@ def copy_tree(target: Path) -> None:
 def copy_engines(target: Path) -> None:
     """Engines of its own: a stand-in with a defect must never be compiled into the template that others use."""
     (target / ".engines").mkdir()
+    (target / ".engines" / "lock").touch()
     own = {"template", "standin.stamp", "lock", "samba.lock"}
     for entry in template.ENGINES.iterdir():
         if entry.name not in own:
@@ -185,11 +186,12 @@ def sound(tree: Path, chosen: Sequence[Mutant]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Try the mutants; returns the exit code."""
     parser = argparse.ArgumentParser(prog="tools/mutants.py", description="Shows that the tests see defects.")
-    parser.add_argument("--only", metavar="NAME", default="", help="those with this in their name")
+    parser.add_argument("--only", metavar="NAME", default="", help="those with this in their name or file")
     parser.add_argument("--engine", choices=("python", "powershell"), help="those whose tests run on this engine")
     parser.add_argument("--require", choices=("all",), help="fail where this machine cannot run some of them")
     options = parser.parse_args(arguments)
-    chosen = [one for one in mutants() if options.only in one.name and options.engine in (None, one.engine)]
+    named = [one for one in mutants() if options.only in one.name or options.only in one.file]
+    chosen = [one for one in named if options.engine in (None, one.engine)]
     left_out: list[Mutant] = []
     why = absent()
     if why:
@@ -205,8 +207,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if survivors is None:
         return 1
     caught = len(chosen) - len(survivors)
-    named = f"; not caught: {', '.join(survivors)}" if survivors else ""
-    print(f"\n{len(chosen)} mutants tried, {caught} caught, in {time.monotonic() - started:.0f} s{named}")
+    missed = f"; not caught: {', '.join(survivors)}" if survivors else ""
+    print(f"\n{len(chosen)} mutants tried, {caught} caught, in {time.monotonic() - started:.0f} s{missed}")
     return 1 if survivors or (left_out and options.require) else 0
 
 
