@@ -221,9 +221,11 @@ def try_all(chosen: Sequence[Mutant]) -> list[str] | None:
         copy_tree(tree)
         if any(one.engine == "powershell" for one in chosen):
             copy_engines(tree)
+        print(f"{len(chosen)} mutants. First their tests, without any of them:", flush=True)
         if trouble := sound(tree, chosen):
-            print(f"The tests do not pass without any defect, so nothing can be shown:\n{trouble}")
+            print(f"These do not pass, so nothing can be shown:\n{trouble}")
             return None
+        print("all pass", flush=True)
         for mutant in chosen:
             at = time.monotonic()
             with defect(tree, mutant):
@@ -235,4 +237,7 @@ def try_all(chosen: Sequence[Mutant]) -> list[str] | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("stopped; the tree is as it was, only its copy had defects in it")
