@@ -13,7 +13,7 @@ from model.desired import parse
 from operations.ad import ad_group, ad_group_member
 from operations.hosts import first_active
 from operations.iis import iis_app_pool, iis_auth, iis_site
-from operations.mim import NewMembership, mim_build
+from operations.mim import NewMembership, mim_build, not_ready
 from operations.order import section, turn
 from operations.windows import stopped_by, windows_service
 from operations.xml import xml_elements
@@ -21,6 +21,7 @@ from operations.xml import xml_elements
 wanted = parse(host.data.desired)
 site, admins = wanted.site, wanted.admins
 directory = first_active("domain_controllers")
+is_mim = "mim_servers" in host.groups
 
 section(name="Azure MFA Server, step 4: the IIS web application that hosts the SDK")
 if "mfa_servers" in host.groups:
@@ -52,8 +53,11 @@ if directory is not None and host.name == directory.name:  # one domain controll
     ad_group(name="The group of the SDK's callers", group=admins.group, scope="global", category="security")
     ad_group_member(name="The MIM service account may call the SDK", group=admins.group, member=admins.service_account)
 
-section(name="Configuring the MIM Service for Azure MFA Server")
-mim_servers = inventory.get_group("mim_servers", default=[]) if "mim_servers" in host.groups else []
+section(
+    name="Configuring the MIM Service for Azure MFA Server",
+    unless=lambda: not_ready(directory, servers="mfa_servers", controllers="domain_controllers") if is_mim else "",
+)
+mim_servers = inventory.get_group("mim_servers", default=[]) if is_mim else []
 for server in host.loop(mim_servers):  # one after the other: the first that does not come up leaves the rest untouched
     if server is not mim_servers[0]:
         turn(name="The next MIM server", server=server.name, unless=lambda: stopped_by(wanted.mim.service))

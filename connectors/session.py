@@ -143,9 +143,6 @@ class Session:
             lines = self._prepare(call)
             try:
                 return self._batch_answer(lines, deadline) if self._batch else self._exchange(lines, deadline)
-            except TooLargeError:
-                self._stop()
-                raise
             except CallTimeoutError as error:
                 self._stop(signal=True)
                 raise CallTimeoutError(f"{call.verb} {error}" + ("" if call.is_read else f": {UNKNOWN}")) from None
@@ -177,8 +174,10 @@ class Session:
         if self._batch:
             self._begin()
             first = script_line(self._token, powershell.script(), read_only=self._settings.read_only)
+        # Counted only when the line is made: what cannot be sent must not leave a gap in the numbers.
+        line = request_line(self._token, self._seq + 1, call.payload(), call.revealed(), call.blob)
         self._seq += 1
-        return first + request_line(self._token, self._seq, call.payload(), call.revealed(), call.blob)
+        return first + line
 
     # -- warm --
 
@@ -415,11 +414,13 @@ class Session:
 
     def _stop(self, *, signal: bool = False) -> None:
         """Delete the shell, which ends what runs in it; `signal` ends the command first. Whatever state they are in."""
+        self._running = (
+            False  # first: if this is interrupted, the next call starts anew instead of asking a shell that is gone
+        )
+        self._calls = self._batch_calls = 0
         if self._wire.has_shell:
             self._refresh()
             self._wire.hurry()
         if signal:
             self._wire.end_command()
         self._wire.close_shell()
-        self._running = False
-        self._calls = self._batch_calls = 0

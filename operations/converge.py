@@ -58,6 +58,11 @@ def converge(
     """
     if halted():
         return
+    if host.current_op_global_arguments and host.current_op_global_arguments.get("_continue_on_error"):
+        yield from refuse(
+            f"{what}: _continue_on_error would send the next write although the one before failed: leave it out"
+        )
+        return
     now = read()
     if isinstance(now, Unread):
         yield from unread(what)

@@ -33,3 +33,10 @@ def on(other: Host, action: Callable[[], T]) -> T:
     """Run `action` as if for another host: facts that it reads are that host's, by that host's connection and data."""
     with ctx_host.use(other):
         return action()
+
+
+def failed_in(*groups: str) -> list[str]:
+    """Names of the hosts of these groups that failed in this run, or could not be reached. One that ``--limit`` leaves out has not failed."""
+    return sorted(
+        {host.name for group in groups for host in inventory.get_group(group, default=[]) if host in state.failed_hosts}
+    )

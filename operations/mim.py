@@ -19,7 +19,7 @@ from facts.windows import InstalledProduct
 from model.change import PlanError
 from operations.ad import member_id
 from operations.converge import halted, refuse, unread, written
-from operations.hosts import on
+from operations.hosts import failed_in, on
 from plans.windows import require_build
 
 PRODUCT: Final = (
@@ -60,6 +60,25 @@ class NewMembership:
         if self.directory is None:
             return f"no domain controller takes part in this run: whether the process knows that {self.account} is in {self.group} cannot be told"
         return f"whether the process knows its older membership of {self.group} cannot be told; restart it with {self.force}"
+
+
+def not_ready(directory: Host | None, *, servers: str, controllers: str) -> str:
+    """
+    Why MIM must not be pointed at its SDK in this run: what it would rely on failed on another host. "" where nothing did.
+
+    + directory: the domain controller that works for all, see `first_active`
+    + servers, controllers: groups of the MFA servers and of the domain controllers
+
+    A host that ``--limit`` leaves out does not count: who limits a run says that the rest is right.
+    """
+    failed = failed_in(servers)
+    if directory is None:
+        failed += failed_in(controllers)
+    elif directory in state.failed_hosts:
+        failed.append(directory.name)
+    if not failed:
+        return ""
+    return f"left untouched, since {', '.join(failed)} failed: MIM would rely on what is not there. Mend that first, or go on with --limit"
 
 
 @operation()

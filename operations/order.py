@@ -13,14 +13,18 @@ from pyinfra.api import StringCommand, operation
 from pyinfra.context import host, state
 
 from connectors.call import Refuse
+from operations.converge import halted, refuse
 
 
 @operation()
-def section() -> Generator[StringCommand, None, None]:
+def section(*, unless: Callable[[], str] | None = None) -> Generator[StringCommand, None, None]:
     """
     Begin a part of a deploy: what stands above it is done on all hosts before anything below it begins. Changes nothing, asks no host.
 
-    Call it for every host, outside of any condition; its ``name`` is a headline of the run.
+    + unless: called on each host when the part begins, in the dry run too; a reason not to begin it there, which fails that host, or ""
+
+    Call it for every host, outside of any condition; its ``name`` is a headline of the run. ``--no-wait`` and ``--serial`` let hosts overtake each
+    other: refused while executing.
 
     **Example:**
 
@@ -28,8 +32,29 @@ def section() -> Generator[StringCommand, None, None]:
 
         section(name="Configuring the MIM Service")
     """
+    if halted():
+        return
+    if state.is_executing and (behind := _overtaken()):
+        yield Refuse(
+            f"{behind} has not done yet what stands above: this deploy needs its order, run it without --no-wait and --serial"
+        )
+        return
+    if unless is not None and (reason := unless()):
+        yield from refuse(reason)
+        return
     host.noop("nothing to do here: a headline")
-    yield from ()
+
+
+def _overtaken() -> str:
+    """A host that still has operations of its own to do before it comes to this one, "" where there is none."""
+    for other in state.inventory.get_active_hosts():
+        order = other.op_hash_order
+        if host.current_op_hash not in order:
+            continue
+        before = order[: order.index(host.current_op_hash)]
+        if not all(state.get_op_data_for_host(other, op).operation_meta.is_complete() for op in before):
+            return str(other.name)
+    return ""
 
 
 @operation()

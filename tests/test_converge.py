@@ -66,3 +66,9 @@ def test_what_is_read_back_otherwise_fails_the_host_and_says_what_differs(
     lab: OpLab, after: str | Unread, text: str
 ) -> None:
     assert lab.run(painted(["red", "red", after])) == Run((*SHOWN, text), ("New-Folder",), failed=True)
+
+
+def test_an_operation_that_would_go_on_after_a_failed_write_is_refused(lab: OpLab) -> None:
+    text = "thing: _continue_on_error would send the next write although the one before failed: leave it out"
+    run = lab.run(painted(["red", "red", "blue"]), _continue_on_error=True)
+    assert run == Run((text,), (), failed=True)

@@ -231,15 +231,44 @@ def test_a_custom_provider_beside_locmfa_fails_its_host_alone_in_the_dry_run_too
         assert changed(lab, since) == {host: sorted(CHANGED[host]) for host in ("mfa01", "dc01")}
 
 
-def test_a_host_that_is_not_reached_fails_alone_and_without_a_traceback(lab: CliLab) -> None:
+LEFT: Final = (
+    "left untouched, since {} failed: MIM would rely on what is not there. Mend that first, or go on with --limit"
+)
+
+
+def test_a_host_that_is_not_reached_fails_without_a_traceback_and_mim_is_not_pointed_at_it(lab: CliLab) -> None:
     lab.host_data["mfa01"] = {"winrm_port": 1}
     lab.write_inventory()
+    since = lab.lab.mark()
     dry = lab.pyinfra("--dry", "--diff")
     assert (dry.code, "Traceback" in dry.text) == (1, False)
     assert [line for line in dry.lines if line.startswith("[mfa01]")] != []
-    assert announced(dry) == {
-        head: lines for head, lines in (THE_JOB | restart(JOINS)).items() if not head.startswith("[mfa01]")
-    }
+    assert announced(dry) == {head: lines for head, lines in THE_JOB.items() if head.startswith("[dc01]")}
+    assert dry.of("mim01").count(LEFT.format("mfa01")) == 1
+    run = lab.pyinfra("-y")
+    assert (run.code, run.of("mim01").count(LEFT.format("mfa01"))) == (1, 1)
+    assert changed(lab, since) == {"dc01": CHANGED["dc01"]}
+
+
+def test_mim_is_left_as_it_is_when_the_sdk_or_the_membership_failed_in_this_run(lab: CliLab) -> None:
+    start, since = dict(lab.machine("mim01").snapshot()), lab.lab.mark()
+    run = lab.pyinfra("-y", "--data", f"sdk_certificate={'0' * 40}")
+    assert (run.code, run.of("mim01").count(LEFT.format("mfa01"))) == (1, 1)
+    lab.desired["admins"]["service_account"] = r"CONTOSO\nobody"
+    lab.write_inventory()
+    run = lab.pyinfra("-y")
+    assert (run.code, run.of("mim01").count(LEFT.format("dc01"))) == (1, 1)
+    assert (dict(lab.machine("mim01").snapshot()), "mim01" in changed(lab, since)) == (start, False)
+
+
+@pytest.mark.parametrize("option", ["--no-wait", "--serial"])
+def test_an_option_that_lets_hosts_overtake_each_other_is_refused_by_the_hosts_that_would(
+    lab: CliLab, option: str
+) -> None:
+    since = lab.lab.mark()
+    run = lab.pyinfra("-y", option)
+    assert "this deploy needs its order, run it without --no-wait and --serial" in run.text
+    assert "mim01" not in changed(lab, since)
 
 
 # -- restarts --
