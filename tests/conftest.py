@@ -13,8 +13,13 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+# How fast a machine draws examples says something of the machine, which may be busy, nothing of the code.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
+
 COUNTED: Final = "contract"  # name of the property that says in which variant a contract case ran
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.contract.cases import (
     ERRORS,
+    FACTS,
     PLAIN,
     REGISTERED,
     case,
@@ -50,7 +51,10 @@ def test_a_case_without_a_verb_or_a_citation_is_refused() -> None:
     ):
         with pytest.raises(ValueError, match=r"are no verbs|is no citation"):
             case(*verbs, cites=cites)
-    for cites in ("verbs.md: words that are not in it", "winrm.md 99", "winrm.md 0.99", "nothing.md 1"):
+    wrong = ["verbs.md: words that are not in it"]
+    if FACTS.is_dir():  # a clone by itself has no shared/facts
+        wrong += ["winrm.md 99", "winrm.md 0.99", "nothing.md 1"]
+    for cites in wrong:
         assert problem_of_citation(cites) != ""
     for cites in ("verbs.md: Wire", "winrm.md 8.1", "winrm.md 0.4", "iis.md 6(c)", "iis.md 5.5"):
         assert problem_of_citation(cites) == ""
