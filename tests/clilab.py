@@ -114,9 +114,20 @@ class CliLab(AbstractContextManager["CliLab"]):
         """All that can differ, by host."""
         return {host: dict(self.lab.machine(host).snapshot()) for host in self.lab.roles}
 
-    def pyinfra(self, *arguments: str, deploy: str = "deploy.py", environment: Mapping[str, str] | None = None) -> Done:
-        """`pyinfra INVENTORY DEPLOY ARGUMENT...` in the root of the repository; `deploy` may be "" (`fact ...`, `debug-inventory`)."""
-        words = [str(self.folder / "site.py"), *([deploy] if deploy else []), *arguments]
+    def pyinfra(
+        self,
+        *arguments: str,
+        deploy: str = "deploy.py",
+        inventory: str = "",
+        environment: Mapping[str, str] | None = None,
+    ) -> Done:
+        """
+        `pyinfra INVENTORY DEPLOY ARGUMENT...` in the root of the repository.
+
+        + deploy: a file; "" where the arguments say what is to be done (`fact ...`, `debug-inventory`)
+        + inventory: another one than that of `write_inventory`
+        """
+        words = [inventory or str(self.folder / "site.py"), *([deploy] if deploy else []), *arguments]
         done = subprocess.run(  # noqa: S603 - our own words
             [str(Path(sys.executable).with_name("pyinfra")), *words],
             cwd=TREE,

@@ -6,6 +6,7 @@ The whole deploy by the command line is tests/test_deploy.py's. Operations of se
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import logging
 import re
@@ -31,10 +32,11 @@ from typing_extensions import override
 
 from connectors.call import HostCall
 from facts.base import HostFact, read
-from lab import samba, template
+from lab import samba, template, verbs
 from lab.control import Role
 from lab.engine import Machine
 from lab.lab import EngineName, Lab, Seed
+from lab.python_engine import PythonMachine
 from model.secret import Secret
 
 ROLES: Final[Mapping[str, Role]] = {"dc01": "dc", "mfa01": "mfa", "mim01": "mim"}
@@ -268,3 +270,15 @@ def told(what: str, *changes: str) -> str:
     """How one thing and its changes are shown."""
     count = f"{len(changes)} change{'' if len(changes) == 1 else 's'}"
     return "\n".join([f"{what}: {count}", *(f"        {change}" for change in changes)])
+
+
+def directory_edit(machine: Machine, dn: str, attribute: str, op: str, *texts: str) -> None:
+    """Another administrator, at the directory of a domain controller of the python engine itself."""
+    assert isinstance(machine, PythonMachine)
+    values = [{"base64": base64.b64encode(text.encode()).decode()} for text in texts]
+    change = {"attribute": attribute, "op": op, "values": values}
+    one = {"id": "x", "op": "modify", "target": dn, "expect": "", "class": "", "changes": [change]}
+    request = {"verb": "Edit-Directory", "args": {"server": "dc01.contoso.com", "edits": [one]}}
+    answer, _ = verbs.call(machine, request, session=verbs.Session(4711))
+    assert answer["ok"], answer
+    assert answer["result"]["edits"][0]["done"], answer

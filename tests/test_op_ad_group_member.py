@@ -6,7 +6,6 @@ How a member is found and what a group may hold is tests/test_lab_directory.py's
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -14,11 +13,9 @@ from typing import Any, Final
 import pytest
 
 from facts.ad import AdGroupMember
-from lab import verbs
-from lab.python_engine import PythonMachine
 from lab.seed import BASE_DN
 from operations.ad import ad_group_member
-from tests.oplab import OpLab, Run, engines, told
+from tests.oplab import OpLab, Run, directory_edit, engines, told
 
 GROUP: Final = "PhoneFactor Admins"
 GROUP_DN: Final = f"CN={GROUP},CN=Users,{BASE_DN}"
@@ -74,7 +71,7 @@ def test_an_account_joins_once_whatever_its_spelling_and_is_taken_back(lab: OpLa
 
 def test_a_group_that_changed_its_kind_meanwhile_gets_no_member(quick: OpLab) -> None:
     def another() -> None:
-        edit(quick, GROUP_DN, "groupType", "replace", "8")
+        directory_edit(quick.machine(), GROUP_DN, "groupType", "replace", "8")
 
     run = quick.run(ad_group_member, meanwhile=another, **WANTED)
     assert (run.writes, run.failed, run.shown[0]) == (("Edit-Directory",), True, ADDED)
@@ -82,27 +79,16 @@ def test_a_group_that_changed_its_kind_meanwhile_gets_no_member(quick: OpLab) ->
     assert members(quick) == set()
 
 
-def edit(lab: OpLab, dn: str, attribute: str, op: str, *texts: str) -> None:
-    """Another administrator, at the directory itself."""
-    machine = lab.machine()
-    assert isinstance(machine, PythonMachine)
-    values = [{"base64": base64.b64encode(text.encode()).decode()} for text in texts]
-    change = {"attribute": attribute, "op": op, "values": values}
-    one = {"id": "x", "op": "modify", "target": dn, "expect": "", "class": "", "changes": [change]}
-    request = {"verb": "Edit-Directory", "args": {"server": "dc01.contoso.com", "edits": [one]}}
-    answer, _ = verbs.call(machine, request, session=verbs.Session(4711))
-    assert answer["ok"], answer
-    assert answer["result"]["edits"][0]["done"], answer
-
-
 def test_one_who_joined_meanwhile_is_as_good(quick: OpLab) -> None:
-    run = quick.run(ad_group_member, meanwhile=lambda: edit(quick, GROUP_DN, "member", "add", MIM), **WANTED)
+    run = quick.run(
+        ad_group_member, meanwhile=lambda: directory_edit(quick.machine(), GROUP_DN, "member", "add", MIM), **WANTED
+    )
     assert run == Run((ADDED,), ("Edit-Directory",))
     assert members(quick) == {MIM}
 
 
 def test_the_other_members_are_not_touched(quick: OpLab) -> None:
-    edit(quick, GROUP_DN, "member", "add", ANNA)
+    directory_edit(quick.machine(), GROUP_DN, "member", "add", ANNA)
     quick.run(ad_group_member, **WANTED)
     assert members(quick) == {ANNA, MIM}
     quick.run(ad_group_member, present=False, **WANTED)
