@@ -72,6 +72,7 @@ def test_one_that_somebody_made_meanwhile_is_as_good(quick: OpLab) -> None:
     assert (run.writes, run.failed) == (("Edit-Directory",), False)
 
 
+@pytest.mark.slow
 def test_a_description_changes_in_one_write_and_is_taken_back(quick: OpLab) -> None:
     quick.run(ad_group, **WANTED)
     run = quick.run(ad_group, group=GROUP, description="other")
@@ -83,6 +84,7 @@ def test_a_description_changes_in_one_write_and_is_taken_back(quick: OpLab) -> N
     assert values(quick, "description") == ()
 
 
+@pytest.mark.slow
 def test_a_description_that_another_changed_meanwhile_is_left_alone(quick: OpLab) -> None:
     quick.run(ad_group, **WANTED)
 
@@ -94,6 +96,7 @@ def test_a_description_that_another_changed_meanwhile_is_left_alone(quick: OpLab
     assert values(quick, "description") == (b"theirs",)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scope", "category"), [("universal", "security"), ("global", "distribution")])
 def test_a_group_of_another_kind_is_refused_and_never_changed(quick: OpLab, scope: str, category: str) -> None:
     start = quick.state()

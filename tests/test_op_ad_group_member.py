@@ -87,6 +87,7 @@ def test_one_who_joined_meanwhile_is_as_good(quick: OpLab) -> None:
     assert members(quick) == {MIM}
 
 
+@pytest.mark.slow
 def test_the_other_members_are_not_touched(quick: OpLab) -> None:
     directory_edit(quick.machine(), GROUP_DN, "member", "add", ANNA)
     quick.run(ad_group_member, **WANTED)
@@ -95,6 +96,7 @@ def test_the_other_members_are_not_touched(quick: OpLab) -> None:
     assert members(quick) == {ANNA}
 
 
+@pytest.mark.slow
 def test_one_who_is_in_it_by_its_primary_group_is_a_member_and_cannot_be_taken_out_here(quick: OpLab) -> None:
     start = quick.state()
     assert quick.run(ad_group_member, group="Domain Users", member="anna") == Run()
@@ -116,6 +118,7 @@ def test_who_cannot_be_told_fails_in_the_dry_run_too_and_nothing_is_written(quic
     assert quick.state() == start
 
 
+@pytest.mark.slow
 def test_a_group_that_is_not_there_and_that_nobody_makes_fails_the_dry_run(quick: OpLab) -> None:
     start = quick.state()
     text = "anna in group nobody's: there is no group nobody's (asked dc01.contoso.com)"

@@ -79,6 +79,7 @@ def test_what_another_administrator_did_meanwhile_is_not_written_over(lab: OpLab
     assert lab.xpath(ADD) == [{"name": "Theirs"}, DEFAULT]
 
 
+@pytest.mark.slow
 def test_only_what_differs_is_written_and_a_setting_that_is_not_named_stays(quick: OpLab) -> None:
     quick.run(iis_app_pool, **WANTED)
     run = quick.run(iis_app_pool, app_pool=POOL, start_mode="OnDemand")
@@ -115,6 +116,7 @@ def test_a_password_is_written_when_none_is_stored_and_when_the_user_changes_and
     assert moved == Run((told(WHAT, user, "password: (secret) -> (secret) changed"),), ("Edit-IisConfig",))
 
 
+@pytest.mark.slow
 def test_a_pool_that_a_site_is_in_is_not_removed(quick: OpLab) -> None:
     quick.run(iis_app_pool, app_pool=POOL)
     quick.run(iis_site, site="S", path=r"C:\inetpub\s", app_pool=POOL, bindings=[{"protocol": "http", "port": 81}])

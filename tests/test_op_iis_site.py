@@ -111,6 +111,7 @@ def test_a_run_that_was_cut_before_the_certificate_is_mended_by_the_next(quick: 
     assert quick.state()[RECORD].upper() == PRINT
 
 
+@pytest.mark.slow
 def test_a_certificate_of_http_sys_that_changed_meanwhile_is_left_alone(quick: OpLab) -> None:
     quick.run(iis_site, **WANTED)
     newer, theirs = (certificate("mfa01", not_after=datetime(year, 1, 1, tzinfo=UTC)) for year in (2048, 2047))
@@ -128,6 +129,7 @@ def test_a_certificate_of_http_sys_that_changed_meanwhile_is_left_alone(quick: O
     assert quick.state()[RECORD].upper() == theirs.thumbprint
 
 
+@pytest.mark.slow
 def test_other_bindings_and_flags_of_the_site_stay_as_they_are(quick: OpLab) -> None:
     quick.run(iis_site, **WANTED)
     mine = '<binding protocol="https" bindingInformation="*:9999:" />'

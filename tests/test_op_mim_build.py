@@ -55,6 +55,7 @@ def test_what_follows_on_a_host_that_it_refused_is_neither_planned_nor_written(q
     assert quick.state() == start
 
 
+@pytest.mark.slow
 def test_a_product_that_is_absent_or_there_twice_is_named(quick: OpLab) -> None:
     absent = "'Nothing' is not installed on this host (no such entry among the installed programs)"
     assert both(quick, minimum=LEAST, product="Nothing") == [Run((absent,), failed=True)] * 2

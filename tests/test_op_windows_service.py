@@ -86,6 +86,7 @@ def test_a_file_that_is_newer_than_the_process_restarts_it_once(lab: OpLab) -> N
     assert moment(lab) == after
 
 
+@pytest.mark.slow
 def test_a_service_that_another_stopped_meanwhile_is_not_stopped_again(quick: OpLab) -> None:
     run = quick.run(windows_service, service=NAME, restart=True, meanwhile=lambda: stop(quick))
     assert (run.writes, run.failed, len(run.shown)) == (("Set-ServiceState",), True, 2)
@@ -104,6 +105,7 @@ def test_a_file_that_an_earlier_operation_will_write_is_a_reason_in_the_dry_run(
     assert quick.deploy(settings, service) == Run()
 
 
+@pytest.mark.slow
 def test_a_restart_that_is_asked_for_is_done_once_and_every_time(quick: OpLab) -> None:
     shown = told(WHAT, "process: started (time) -> restarted: asked for")
     moments = [moment(quick)]
@@ -124,6 +126,7 @@ def test_what_the_deploy_knows_is_asked_when_the_operation_runs_and_its_hint_is_
     assert quick.run(windows_service, service=NAME, **hint) == Run((f"{WHAT}: cannot be told",))
 
 
+@pytest.mark.slow
 def test_dependents_that_run_stop_before_and_run_afterwards_and_the_others_stay_stopped(quick: OpLab) -> None:
     machine = quick.machine()
     for name, needs, running in (("Near", NAME, True), ("Far", "near", True), ("Idle", NAME, False)):
@@ -163,6 +166,7 @@ REFUSALS: Final[dict[str, tuple[dict[str, Any], str]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("wanted", "text"), REFUSALS.values(), ids=REFUSALS)
 def test_what_cannot_be_is_refused_in_the_dry_run_too(quick: OpLab, wanted: dict[str, Any], text: str) -> None:
     quick.machine().add_service(Service("Off", r"C:\Off\Off.exe", start="disabled", running=False))

@@ -120,6 +120,7 @@ def test_settings_are_written_once_with_a_backup_and_not_over_another_change(lab
     assert lab.state() == done
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "windows-1252"])
 @pytest.mark.parametrize("root", PARENTS)
 def test_each_shape_and_encoding_is_changed_in_its_elements_alone(tmp_path: Path, root: Root, encoding: str) -> None:
