@@ -69,8 +69,10 @@ class Machine(Protocol):
 
     def snapshot(self) -> Mapping[str, str]:
         """
-        Everything that can differ, name to a short text: `file C:\\x` -> hash, length and time; `registry HKLM\\...\\name` -> value; `certificate My\\<thumbprint>`;
-        `service X` -> state and start time; `iis site X` -> state; `directory` -> highest committed USN. Files below C:\\windows are left out but for inetsrv\\config.
+        Everything that can differ, name to a short text.
+
+        `file C:\\x` -> hash, length and time; `registry HKLM\\...\\name` -> value; `certificate My\\<thumbprint>`; `service X` -> state and
+        start time; `iis site X` -> state; `directory` -> highest committed USN. Files below C:\\windows are left out but for inetsrv\\config.
         """
 
     # -- arranging: for the seed and for tests --
