@@ -143,6 +143,9 @@ class Session:
             lines = self._prepare(call)
             try:
                 return self._batch_answer(lines, deadline) if self._batch else self._exchange(lines, deadline)
+            except TooLargeError:
+                self._stop()
+                raise  # refused before the far end saw it: nothing was done
             except CallTimeoutError as error:
                 self._stop(signal=True)
                 raise CallTimeoutError(f"{call.verb} {error}" + ("" if call.is_read else f": {UNKNOWN}")) from None
@@ -385,7 +388,12 @@ class Session:
                 return
 
     def _receive(self, deadline: float) -> list[Frame]:
-        received = self._wire.receive(deadline - self._clock())
+        try:
+            received = self._wire.receive(deadline - self._clock())
+        except TooLargeError as error:
+            raise FailedError(
+                f"an answer could not be fetched: {error}"
+            ) from None  # the call itself ran: not the same as one refused on its way
         frames = self._feed(received)
         if received.done and not any(frame.kind in "AX" for frame in frames):
             raise GoneError("the PowerShell process ended")
@@ -414,9 +422,8 @@ class Session:
 
     def _stop(self, *, signal: bool = False) -> None:
         """Delete the shell, which ends what runs in it; `signal` ends the command first. Whatever state they are in."""
-        self._running = (
-            False  # first: if this is interrupted, the next call starts anew instead of asking a shell that is gone
-        )
+        # First: if this is interrupted, the next call starts anew instead of asking a shell that is gone.
+        self._running = False
         self._calls = self._batch_calls = 0
         if self._wire.has_shell:
             self._refresh()
