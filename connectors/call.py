@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
@@ -80,7 +81,7 @@ class HostCall(StringCommand):
     def key(self) -> str:
         """Equal for calls that ask the same: what the connector remembers a read by."""
         secrets = {name: hash(secret) for name, secret in self.secrets.items()}
-        return json.dumps([self.verb, self.args, secrets], sort_keys=True)
+        return json.dumps([self.verb, self.args, secrets, hashlib.sha256(self.blob).hexdigest()], sort_keys=True)
 
     def payload(self) -> dict[str, Json]:
         """The request without its secrets."""

@@ -26,7 +26,7 @@ LAST_WORDS_S: Final = 10  # a host that does not answer is not waited for when a
 SHELL_IDLE: Final = "PT1800S"  # an xs:duration text: a number is a schema fault (facts/winrm.md 3)
 
 # Both log tokens and paths at debug level; NTLM tokens can be cracked offline (facts/pyinfra.md 2).
-for _name in ("spnego", "urllib3", "requests_ntlm"):
+for _name in ("spnego", "urllib3", "requests_ntlm", "winrm.vendor.requests_kerberos"):
     logging.getLogger(_name).setLevel(logging.INFO)
 
 

@@ -27,6 +27,11 @@ def test_a_call_shows_as_one_powershell_line_with_its_secrets_masked() -> None:
     assert call.revealed() == {"pool": "geheim"}
 
 
+def test_calls_that_carry_other_bytes_are_not_the_same_call() -> None:
+    keys = [HostCall("Test-Echo", value=1, blob=blob).key for blob in (b"a", b"a", b"b")]
+    assert (keys[0] == keys[1], keys[0] == keys[2]) == (True, False)
+
+
 def test_a_long_value_is_cut_in_the_shown_line_only() -> None:
     call = HostCall("Test-Echo", value="x" * 5000)
     assert len(str(call)) < 500
