@@ -13,15 +13,40 @@ from model.secret import Secret
 
 Text: TypeAlias = str | Secret
 
-SECRET_WORDS: Final = frozenset(
-    "key password passwd pwd passphrase secret token pin keys passwords secrets tokens pins".split()  # noqa: SIM905 - reads better
+SECRET_PARTS: Final = (
+    "password",
+    "passwd",
+    "pwd",
+    "passphrase",
+    "passcode",
+    "secret",
+    "token",
+    "credential",
+    "connectionstring",
 )
+SECRET_ENDS: Final = ("key", "keys", "pin", "pins")
+SECRET_WORDS: Final = frozenset(SECRET_ENDS)
 WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+NAMING: Final = (
+    "key",
+    "name",
+    "id",
+)  # attributes that say what an element is about: <add key="LICENSE_KEY" value="..."/>
 
 
 def looks_secret(name: str) -> bool:
-    """Whether one of the words of a name (`LICENSE_KEY`, `CertPassword`, `pin-code`) says that its value is a secret."""
-    return any(word.lower() in SECRET_WORDS for word in WORD.findall(name))
+    """
+    Whether a name (`LICENSE_KEY`, `licensekey`, `CertPassword`, `pin-code`) says that its value is a secret.
+
+    A name too many is masked and can be named in `public`; one too few is shown for good.
+    """
+    lower = name.lower()
+    plain = re.sub(r"[^a-z0-9]", "", lower)
+    return (
+        any(part in plain for part in SECRET_PARTS)
+        or plain.endswith(SECRET_ENDS)
+        or any(word.lower() in SECRET_WORDS for word in WORD.findall(name))
+    )
 
 
 def names_of(names: str | Collection[str]) -> tuple[str, ...]:
@@ -49,6 +74,10 @@ class Secrecy:
         return any(
             name.casefold() in secret or (looks_secret(name) and name.casefold() not in public) for name in plain
         )
+
+    def names(self, attributes: Mapping[str, str]) -> bool:
+        """Whether an element's attributes say that it is about a secret: `<add key="LICENSE_KEY" value="..."/>`."""
+        return any(self.covers(value) for name, value in attributes.items() if name.lower() in NAMING)
 
 
 @dataclass(frozen=True)
@@ -106,8 +135,12 @@ class XmlElement:
     def __repr__(self) -> str:
         return f"XmlElement({self.to_json()})"
 
+    @property
+    def _about_secret(self) -> bool:
+        return self.secrecy.names(self.attributes)
+
     def _shown(self, value: str | None, *names: str) -> str | None:
-        return MASK if value and self.secrecy.covers(*names) else value
+        return MASK if value and (self.secrecy.covers(*names) or self._about_secret) else value
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from lxml import etree
 
 from model.change import Change, PlanError
 from model.files import LARGEST_FILE, FileContent
+from model.names import fold
 from model.secret import Secret
 from model.xml import Text, XmlElement, XmlFile, XmlWanted
 from plans.splice import NOT_XML, XML_NAMESPACE, splice
@@ -160,7 +161,7 @@ class _Children:
             return one == other
         # The namespace is compared exactly, only the local name without case.
         return one.rpartition("}")[0] == other.rpartition("}")[0] and (
-            one.rpartition("}")[2].casefold() == other.rpartition("}")[2].casefold()
+            fold(one.rpartition("}")[2]) == fold(other.rpartition("}")[2])
         )
 
     def check_distinct(self) -> None:
@@ -235,7 +236,14 @@ class _Children:
                 yield change, edit
 
     def _is_secret(self, name: str, child: etree._Element | None, *names: str) -> bool:
-        return self.wanted.secrecy.covers(name, *names, *(() if child is None else (_tag(child),)))
+        secrecy = self.wanted.secrecy
+        if secrecy.covers(name, *names, *(() if child is None else (_tag(child),))):
+            return True
+        now = {} if child is None else attributes(child)
+        given = {
+            key: _revealed(value) for key, value in self.wanted.attributes.get(name, {}).items() if value is not None
+        }
+        return secrecy.names(now) or secrecy.names(given)
 
     def _refuse_nil(self, name: str, child: etree._Element, text: str) -> None:
         """XML Schema: an element that says it is nil has no content (XML Schema Part 1, 2.6.2); readers pass over it."""
@@ -302,19 +310,19 @@ def _check(wanted: XmlWanted) -> None:
 
 
 def _check_attributed(wanted: XmlWanted) -> None:
-    fold = str.casefold if wanted.ignore_case else str
-    removed = {fold(name) for name in wanted.remove}
-    spelled = {fold(name): name for name in wanted.set}
+    same = fold if wanted.ignore_case else str
+    removed = {same(name) for name in wanted.remove}
+    spelled = {same(name): name for name in wanted.set}
     for name, values in wanted.attributes.items():
-        if fold(name) in removed:
+        if same(name) in removed:
             raise PlanError(f"{name} is in remove and in attributes; once is meant")
-        if spelled.get(fold(name), name) != name:
-            raise PlanError(f"{name} in attributes is {spelled[fold(name)]} in set; spell them alike")
+        if spelled.get(same(name), name) != name:
+            raise PlanError(f"{name} in attributes is {spelled[same(name)]} in set; spell them alike")
         for attribute in values:
             _check_name(attribute, {"xml": XML_NAMESPACE, **wanted.namespaces}, "an attribute")
             if attribute == "xmlns":
                 raise PlanError(f"{name}@xmlns declares a namespace, which is no attribute; use namespaces")
-    if wanted.ignore_case and len({fold(name) for name in wanted.attributes}) < len(wanted.attributes):
+    if wanted.ignore_case and len({same(name) for name in wanted.attributes}) < len(wanted.attributes):
         raise PlanError("two names in attributes differ only in case; spell them alike")
 
 

@@ -594,15 +594,46 @@ def test_the_fact_says_what_is_wrong(names: tuple[str, ...], wanted: XmlWanted, 
 
 
 @pytest.mark.parametrize(
-    "name", ["LICENSE_KEY", "CERT_PASSWORD", "ApiKey", "pin-code", "SSHKey", "token2", "a.secret", "x_PIN"]
+    "name",
+    [
+        "LICENSE_KEY",
+        "CERT_PASSWORD",
+        "ApiKey",
+        "pin-code",
+        "SSHKey",
+        "token2",
+        "a.secret",
+        "x_PIN",
+        "licensekey",
+        "LICENSEKEY",
+        "groupkey",
+        "apikey",
+        "certpassword",
+        "CERTPASSWORD",
+        "userpwd",
+        "Credential",
+        "passcode",
+        "connectionString",
+        "pass_word",
+        "MONKEY",
+        "Tokenizer",
+    ],
 )
 def test_a_name_with_a_word_of_secrets_is_one(name: str) -> None:
     assert looks_secret(name)
 
 
-@pytest.mark.parametrize("name", ["Username", "MONKEY", "Pinned", "CertFilePath", "LOCMFA", "keyboard", "Tokenizer"])
+@pytest.mark.parametrize("name", ["Username", "Pinned", "CertFilePath", "LOCMFA", "keyboard", "spinning"])
 def test_a_name_without_is_none(name: str) -> None:
     assert not looks_secret(name)
+
+
+def test_an_element_whose_attribute_names_a_secret_shows_neither_its_value_nor_its_text() -> None:
+    data = file('<r><add key="LICENSE_KEY" value="hunter2">hunter3</add></r>')
+    plan = plan_elements(data, XmlWanted(attributes={"add": {"value": "n3w"}}))
+    assert [change.secret for change in plan.changes] == [True]
+    shown = f"{plan!r} {[change.to_json() for change in plan.changes]} {read_elements(data, ('add',), XmlWanted())!r}"
+    assert [word for word in ("hunter2", "hunter3", "n3w") if word in shown] == []
 
 
 def test_plans_show_no_secret_in_any_repr() -> None:
