@@ -38,6 +38,7 @@ from model.iis import (
     SslRecord,
     location_of,
 )
+from model.names import fold
 
 # -- sites --
 
@@ -106,6 +107,9 @@ def site_read(result: Any, site: str, *, alone: bool) -> SiteRead:
     config = ConfigAnswer.model_validate(result["config"])
     sites = _sites(config)
     own = _named(sites, site)
+    if alone and own is None and sites:
+        # The host found it by its own comparison: then it is not absent, whatever ours says.
+        raise ValueError(f"the host takes site {sites[0].name!r} for {site!r}; name it as it is spelled there")
     states = [] if result["states"] is None else StatesAnswer.model_validate(result["states"]).states
     records = [] if result["records"] is None else RecordsAnswer.model_validate(result["records"]).records
     environment = {}
@@ -128,7 +132,7 @@ def _sites(config: ConfigAnswer) -> tuple[Site, ...]:
 
 
 def _named(sites: Sequence[Site], name: str) -> Site | None:
-    return next((site for site in sites if site.name.casefold() == name.casefold()), None)
+    return next((site for site in sites if fold(site.name) == fold(name)), None)
 
 
 def _site(node: Node) -> Site:
@@ -215,7 +219,7 @@ def pool_read(result: Any, app_pool: str) -> AppPoolRead:
             f"{site.name}{application.path}"
             for site in _sites(config)
             for application in site.applications
-            if application.app_pool.casefold() == app_pool.casefold()
+            if fold(application.app_pool) == fold(app_pool)
         )
     return AppPoolRead(
         guard=config.sha256,
@@ -307,8 +311,8 @@ def authentication_steps(site: str, path: str) -> Generator[HostCall, Answer, Js
 
 def _application(site: Site, path: str) -> str:
     """The path of the application that a path below a site belongs to."""
-    wanted = f"/{path.strip('/')}/".casefold()
-    above = [app.path for app in site.applications if wanted.startswith(f"{app.path.rstrip('/')}/".casefold())]
+    wanted = fold(f"/{path.strip('/')}/")
+    above = [app.path for app in site.applications if wanted.startswith(fold(f"{app.path.rstrip('/')}/"))]
     return max(above, key=len, default="/")
 
 

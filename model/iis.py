@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
 from model.change import Change
+from model.names import fold
 from model.secret import Secret
 
 RunState: TypeAlias = Literal["Starting", "Started", "Stopping", "Stopped", "Unknown"]
@@ -85,7 +86,7 @@ class Site:
 
     def application(self, path: str) -> Application | None:
         """The application at a path, compared without case."""
-        return next((app for app in self.applications if app.path.casefold() == path.casefold()), None)
+        return next((app for app in self.applications if fold(app.path) == fold(path)), None)
 
 
 @dataclass(frozen=True)
@@ -289,6 +290,7 @@ class SiteInputs:
     All that a site's plan looks at. `at` is the controller's UTC time; `pool_found`, `folder`, `above` are None where not asked.
 
     `above` is the nearest path above an absent folder at which something stands, and what; its drive with `absent` where there is not even that.
+    `disagree`: the host's search for the site and the list of all sites tell otherwise whether it exists.
     """
 
     read: SiteRead
@@ -297,6 +299,7 @@ class SiteInputs:
     folder: Stands | None = None
     above: tuple[str, Stands] | None = None
     certificates: Mapping[tuple[str, str], Certificate] = field(default_factory=dict)
+    disagree: bool = False
 
 
 @dataclass(frozen=True)

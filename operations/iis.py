@@ -31,6 +31,7 @@ from model.iis import (
     WantedSite,
     WantedState,
 )
+from model.names import fold
 from model.secret import Secret
 from operations.converge import ParentMissingError, announced, converge
 from plans.iis import plan_app_pool, plan_authentication
@@ -118,7 +119,7 @@ def iis_app_pool(
         read=lambda: read(IisAppPool if present else IisAppPoolUsers, app_pool=app_pool),
         plan=_told(plan),
         write=_listed(write),
-        thing=f"app_pool:{app_pool.casefold()}" if present else "",
+        thing=f"app_pool:{fold(app_pool)}" if present else "",
     )
 
 
@@ -189,7 +190,7 @@ def iis_site(
         read=lambda: _site_inputs(site, present, path, app_pool, bindings, running),
         plan=_told(plan),
         write=_listed(write),
-        thing=f"site:{site.casefold()}" if present else "",
+        thing=f"site:{fold(site)}" if present else "",
     )
 
 
@@ -242,7 +243,7 @@ def iis_auth(
         read=lambda: read(IisAuthentication, site=site, path=path),
         plan=_told(plan),
         write=_listed(write),
-        thing=f"authentication:{site.casefold()}/{path.strip('/').casefold()}",
+        thing=f"authentication:{fold(site)}/{fold(path.strip('/'))}",
     )
 
 
@@ -339,7 +340,7 @@ def _site_inputs(
         around = read(IisSites, site=site)
         if isinstance(around, Unread):
             return around
-        now = replace(now, read=around)
+        now = replace(now, read=around, disagree=(around.site is None) != (own.site is None))
     return now
 
 

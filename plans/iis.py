@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from model.change import Change, PlanError, Value
+from model.change import MASK, Change, PlanError, Value
 from model.iis import (
     POOLS,
     SECTIONS,
@@ -25,6 +25,7 @@ from model.iis import (
     WantedAuthentication,
     location_of,
 )
+from model.names import fold
 from plans.iis_site import SHARED
 
 MODULES: Final[
@@ -112,7 +113,7 @@ def _pool_changes(pool: AppPool | None, wanted: WantedAppPool) -> tuple[list[Cha
     )
     for name, attribute, into, value in rows:
         before: Value = None if pool is None else getattr(pool, name)
-        if value is not None and (before is None or str(before).casefold() != value.casefold()):
+        if value is not None and (before is None or fold(str(before)) != fold(value)):
             changes.append(Change(name, before, value))
             into[attribute] = value
     stale = pool is None or not pool.password_set or wanted.rotate_password or bool(process)
@@ -120,7 +121,22 @@ def _pool_changes(pool: AppPool | None, wanted: WantedAppPool) -> tuple[list[Cha
         # The plan holds no secret: the value travels beside the call.
         changes.append(Change("password", None, None, secret=True))
         process["password"] = {"secret": "password"}
-    return changes, list(_pool_edits(pool, wanted.app_pool, own, process))
+    forget = False
+    if pool is not None and pool.password_set and wanted.password is None and "userName" in process:
+        # The stored password is the old account's: the pool would stay down, and its attempts may lock the new account.
+        if not process["userName"].endswith("$"):
+            raise PlanError(
+                f"user changes to {process['userName']!r}, and a password of another is stored. Give its password."
+            )
+        changes.append(Change("password", MASK, "removed"))
+        forget = True
+    edits = list(_pool_edits(pool, wanted.app_pool, own, process))
+    if forget:
+        step = {"tag": "add", "key": {"name": wanted.app_pool if pool is None else pool.name}}
+        edits.append(
+            {"op": "reset", "section": POOLS, "location": "", "at": [step, "processModel"], "names": ["password"]}
+        )
+    return changes, edits
 
 
 def _pool_edits(pool: AppPool | None, name: str, own: dict[str, Any], process: dict[str, Any]) -> Iterator[Edit]:
@@ -212,12 +228,12 @@ def _check_module(now: Authentication, scheme: Scheme) -> None:
 def _parent(now: Authentication, site: str) -> Parent | None:
     if now.site is None:
         text = f"there is no site {site!r}. Create it before (iis_site), or name another one."
-        return Parent(f"site:{site.casefold()}", text)
-    wanted = now.path.strip("/").casefold()
-    if not wanted or any(path.strip("/").casefold() == wanted for path in now.paths):
+        return Parent(f"site:{fold(site)}", text)
+    wanted = fold(now.path.strip("/"))
+    if not wanted or any(fold(path.strip("/")) == wanted for path in now.paths):
         return None
     text = f"site {now.site!r} has no application or virtual directory {now.path!r}; it has {', '.join(now.paths)}."
-    return Parent(f"application:{location_of(now.site, now.path).casefold()}", text)
+    return Parent(f"application:{fold(location_of(now.site, now.path))}", text)
 
 
 def _readable(now: Authentication, scheme: Scheme) -> SchemeRead:
@@ -250,7 +266,7 @@ def _check_override(now: Authentication, found: SchemeRead, scheme: Scheme, *, s
 
 
 def _plain(path: str) -> str:
-    return path.removeprefix("\\\\?\\").replace("/", "\\").casefold()
+    return fold(path.removeprefix("\\\\?\\").replace("/", "\\"))
 
 
 def _check_lockout(now: Authentication, wanted: WantedAuthentication) -> None:

@@ -22,6 +22,7 @@ from model.iis import (
     SiteInputs,
     WantedSite,
 )
+from model.names import fold
 from plans.iis_bindings import BindingPlan, Target, check_certificate, plan_bindings, target_of
 
 NOT_IN_SITE_NAMES: Final = '\\/?;:@&=+$,|"<>'  # facts/iis.md 3 h
@@ -41,6 +42,10 @@ def plan_site(now: SiteInputs, wanted: WantedSite) -> Plan:
     Raises PlanError where it cannot be done or would harm another site; a pool that is missing is `parent` of the plan.
     """
     targets = targets_of(wanted)
+    if now.disagree:
+        raise PlanError(
+            f"two reads disagree whether there is a site {wanted.site!r}: run again, or name it as it is spelled there."
+        )
     site = now.read.site
     if not wanted.present:
         return _shared_checked(now, _removed(site))
@@ -104,9 +109,9 @@ def canonical_path(path: str) -> str:
 
 
 def _same_path(stored: str, wanted: str, environment: Mapping[str, str]) -> bool:
-    known = {name.casefold(): value for name, value in environment.items()}
-    full = re.sub(r"%([^%]+)%", lambda found: known.get(found[1].casefold(), found[0]), stored)
-    return ntpath.normpath(full.replace("/", "\\")).casefold() == canonical_path(wanted).casefold()
+    known = {fold(name): value for name, value in environment.items()}
+    full = re.sub(r"%([^%]+)%", lambda found: known.get(fold(found[1]), found[0]), stored)
+    return fold(ntpath.normpath(full.replace("/", "\\"))) == fold(canonical_path(wanted))
 
 
 # -- parts of the plan --
@@ -152,7 +157,7 @@ def _pool(now: SiteInputs, wanted: WantedSite) -> Parent | None:
     if wanted.app_pool is None or now.pool_found is not False:
         return None
     text = f"there is no application pool {wanted.app_pool!r}. Create it before (iis_app_pool), or name another one."
-    return Parent(f"app_pool:{wanted.app_pool.casefold()}", text)
+    return Parent(f"app_pool:{fold(wanted.app_pool)}", text)
 
 
 def _created(now: SiteInputs, wanted: WantedSite, bindings: BindingPlan) -> tuple[list[Change], list[Edit]]:
@@ -197,11 +202,7 @@ def _changed(now: SiteInputs, site: Site, wanted: WantedSite, bindings: BindingP
         changes.append(Change("path", stored, path))
         directory = {"tag": "virtualDirectory", "key": {"path": "/"}}
         edits.append(_set([here, root, directory], {"physicalPath": path}))
-    if (
-        wanted.app_pool is not None
-        and application is not None
-        and application.app_pool.casefold() != wanted.app_pool.casefold()
-    ):
+    if wanted.app_pool is not None and application is not None and fold(application.app_pool) != fold(wanted.app_pool):
         changes.append(Change("app_pool", application.app_pool or None, wanted.app_pool))
         edits.append(_set([here, root], {"applicationPool": wanted.app_pool}))
     for one in bindings.new:

@@ -160,7 +160,7 @@ CASES: Final = {
             edits=(CREATE,),
             records=(write(),),
             parent=Parent(
-                "app_pool:mim mfasdk",
+                "app_pool:MIM MFASDK",
                 "there is no application pool 'MIM MFASDK'. Create it before (iis_app_pool), or name another one.",
             ),
         ),
@@ -518,6 +518,11 @@ def test_a_path_that_is_not_a_full_one_is_refused(path: str) -> None:
 def test_the_paths_above_a_path_end_at_its_drive_or_share() -> None:
     assert paths_above("c:/inetpub/x/") == (r"c:\inetpub", "c:\\")
     assert paths_above(r"\\server\share\x\y") == (r"\\server\share\x", "\\\\server\\share\\")
+
+
+def test_a_site_that_two_reads_disagree_about_is_refused() -> None:
+    with pytest.raises(PlanError, match="two reads disagree"):
+        plan_site(inputs(disagree=True), wanted(https()))
 
 
 def test_a_wildcard_certificate_covers_one_label() -> None:
