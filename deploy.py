@@ -69,20 +69,21 @@ for server in host.loop(mim_servers):  # one after the other: the first that doe
     joined = NewMembership(directory, admins.group, admins.service_account)
     service = read(WindowsService, service=wanted.mim.service)
     if service is not UNREAD:
-        settings = f"{service.folder}\\MfaSettings.xml"
-        unused = ["LICENSE_KEY", "GROUP_KEY", "CERT_PASSWORD", "CertFilePath"]
-        xml_elements(
-            name="MIM calls MFA Server, not the retired SDK",
-            file=settings,
-            clear=unused if wanted.settings.unused == "clear" else [],
-            remove=unused if wanted.settings.unused == "remove" else [],
-            set={"Username": wanted.settings.username, "LOCMFA": "true", "LOCMFASRV": wanted.settings.sdk_url},
-            refuse_if={
-                "CustomPhoneProvider": "no source says which of LOCMFA and a custom provider wins: clear one of them by hand first"
-            },
-            ignore_case=True,
-            backup=True,
-        )
+        settings = f"{service.folder}\\MfaSettings.xml" if service.found else None
+        if settings is not None:
+            unused = ["LICENSE_KEY", "GROUP_KEY", "CERT_PASSWORD", "CertFilePath"]
+            xml_elements(
+                name="MIM calls MFA Server, not the retired SDK",
+                file=settings,
+                clear=unused if wanted.settings.unused == "clear" else [],
+                remove=unused if wanted.settings.unused == "remove" else [],
+                set={"Username": wanted.settings.username, "LOCMFA": "true", "LOCMFASRV": wanted.settings.sdk_url},
+                refuse_if={
+                    "CustomPhoneProvider": "no source says which of LOCMFA and a custom provider wins: clear one of them by hand first"
+                },
+                ignore_case=True,
+                backup=True,
+            )
         windows_service(
             name="The MIM Service has read its settings and knows its groups",
             service=wanted.mim.service,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ntpath
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
@@ -43,3 +44,8 @@ class FileContent:
 
     info: FileInfo
     data: bytes = field(repr=False)
+
+
+def file_id(path: str) -> str:
+    """The id of a file for `announced` and `written`: one for every spelling of its path."""
+    return f"file:{ntpath.normpath(path).casefold()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ntpath
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -43,7 +44,7 @@ class Service:
     @property
     def folder(self) -> str:
         """The folder of its program, without a backslash at the end; "" where there is none."""
-        return (self.program or "").rpartition("\\")[0]
+        return ntpath.dirname(self.program or "")
 
     def to_json(self) -> dict[str, Any]:
         """For `pyinfra ... fact`."""

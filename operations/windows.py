@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Final
+from typing import Any, Final
 
-from pyinfra.api import Host, StringCommand, operation
+from pyinfra.api import Host, State, StringCommand, operation
+from pyinfra.connectors.util import CommandOutput, OutputLine
 from pyinfra.context import host, state
+from typing_extensions import override
 
 from connectors.call import HostCall, Refuse
 from facts.base import Unread, read
 from facts.files import FileState
 from facts.windows import WindowsService
 from model.change import Change, PlanError
+from model.files import file_id
 from model.windows import Service
-from operations.converge import announced, converge, refuse
-from plans.windows import older_than, plan_service, steps
+from operations.converge import announced, converge, refuse, written
+from plans.windows import Step, left_stopped, older_than, plan_service, refuse_disabled, steps, still_down, undo
 
 ROLLING: Final = "rolling"
 HINT: Final = "hint"
@@ -72,54 +75,121 @@ def _converge(
     restarted: list[int | None] = []
 
     def plan(now: Service) -> tuple[Change, ...]:
-        why = _reason(now, restart=restart and not restarted, reads=reads, because=None if restarted else because)
-        return plan_service(now, running=running, restart=why)
+        why = _reason(now, restart=restart, reads=reads, because=because, done=bool(restarted))
+        changes = plan_service(now, running=running, restart=why)
+        if len(changes) > 1:  # dependents are stopped
+            refuse_disabled(now, _dependents(now))
+        return changes
 
     def write(now: Service, changes: Sequence[Change]) -> list[HostCall]:
         restarted.append(now.pid)  # what was asked for once is done once: the read back compares the rest
-        return [
-            HostCall(
-                "Set-ServiceState", service=step.service, state=step.state, expected=step.expected, timeout_s=timeout_s
-            )
-            for step in steps(now, changes)
-        ]
+        return ServiceStep.all_of(now.service, steps(now, changes), timeout_s)
 
-    def noop(_now: Service) -> str:
-        if hint is not None and (text := hint()) and host.connector_data.get(HINT) != text:
-            host.connector_data[HINT] = text
-            host.log(f"{what}: {text}")
+    def noop(now: Service) -> str:
+        _say(what, hint() if hint is not None else "")
+        _say_left_stopped(what, now, running=running)
         return f"{what} is as wanted"
 
-    # Each step may wait `timeout_s` at the host; the call itself needs a little longer than that.
-    for command in converge(
+    yield from converge(
         what,
         read=lambda: read(WindowsService, service=service),
         plan=plan,
         write=write,
         thing=f"service:{service.casefold()}",
         noop=noop,
-    ):
-        if isinstance(command, HostCall):
-            command.connector_arguments = {"_timeout": timeout_s + 30}
-        yield command
+    )
 
 
-def _reason(now: Service, *, restart: bool, reads: str | None, because: Callable[[], str] | None) -> str:
-    """Why the service must start anew, "" where it need not. Raises PlanError where that cannot be told."""
+class ServiceStep(HostCall):
+    """
+    One step of a restart. Where it fails, the dependents that the steps before it stopped are started again, and what stays down is named:
+    a failed command is the last of its operation, so nobody else would.
+    """
+
+    def __init__(self, service: str, step: Step, before: Sequence[Step], timeout_s: int) -> None:
+        self.of, self.step, self.before, self.timeout_s = service, step, tuple(before), timeout_s
+        super().__init__(
+            "Set-ServiceState", service=step.service, state=step.state, expected=step.expected, timeout_s=timeout_s
+        )
+        # The step may wait `timeout_s` at the host; the call itself needs a little longer than that.
+        self.connector_arguments = {"_timeout": timeout_s + 30}
+
+    @classmethod
+    def all_of(cls, service: str, wanted: Sequence[Step], timeout_s: int) -> list[HostCall]:
+        """The calls for these steps, in order."""
+        return [cls(service, step, wanted[:at], timeout_s) for at, step in enumerate(wanted)]
+
+    @override
+    def execute(self, state: State, host: Host, connector_arguments: Any) -> tuple[bool, CommandOutput]:
+        ok, output = super().execute(state, host, connector_arguments)
+        if ok or not still_down(self.before):
+            return ok, output
+        said, down = [], [name for name in still_down(self.before) if name != self.of]
+        for step in undo(self.of, self.before, self.step):
+            back, _ = ServiceStep(self.of, step, (), self.timeout_s).execute(state, host, dict(connector_arguments))
+            if back:
+                down.remove(step.service)
+                said.append(f"service {step.service} runs again")
+        said += [f"service {name} is still stopped: start it when {self.of} runs" for name in down]
+        return False, CommandOutput([*output, *(OutputLine("stderr", line) for line in said)])
+
+
+def _dependents(now: Service) -> list[Service]:
+    """The dependents with all that is known of them. Raises PlanError where one cannot be read."""
+    found = []
+    for dependent in now.dependents:
+        one = read(WindowsService, service=dependent.service)
+        if isinstance(one, Unread):
+            raise PlanError(
+                f"service {dependent.service}, which depends on {now.service}, could not be read, nothing was written"
+            )
+        found.append(one)
+    return found
+
+
+def _say_left_stopped(what: str, now: Service, *, running: bool) -> None:
+    if running and any(dependent.state == "stopped" for dependent in now.dependents):
+        for name in left_stopped(_dependents(now)):
+            _say(
+                what,
+                f"service {name} depends on it, starts automatically, and is stopped: start it if an interrupted run stopped it",
+            )
+
+
+def _say(what: str, text: str) -> None:
+    """A line that is shown once a run, whether something is to be done or not."""
+    said = host.connector_data.setdefault(HINT, set())
+    if text and text not in said:
+        said.add(text)
+        host.log(f"{what}: {text}")
+
+
+def _reason(now: Service, *, restart: bool, reads: str | None, because: Callable[[], str] | None, done: bool) -> str:
+    """
+    Why the service must start anew, "" where it need not. Raises PlanError where that cannot be told.
+
+    + done: it was restarted by this operation just now; what was asked for, or was a reason then, is none any more
+    """
     if not now.found:
         return ""
-    if restart:
+    if restart and not done:
         return "asked for"
-    if because is not None and (why := because()):
+    if because is not None and not done and (why := because()):
         return why
     if reads is None:
         return ""
-    if not state.is_executing and announced(f"file:{reads.casefold()}"):
+    if now.state == "running" and not state.is_executing and announced(file_id(reads)):
         return f"{reads} would be written"
     file = read(FileState, path=reads)
     if isinstance(file, Unread):
         raise PlanError(f"{reads} could not be read, so whether {now.service} has read it cannot be told")
-    return older_than(now, reads, file.last_write_utc)
+    if now.state != "running" or (done and now.started_utc is None):
+        return ""
+    if now.started_utc is None and written(file_id(reads)):
+        return f"{reads} was written in this run"  # when its process started cannot be told, yet it was before that
+    older = older_than(now, reads, file.last_write_utc)
+    # A process that started while the file was being replaced has read the old one, although it is not older than the new one's time.
+    return older if older or done or not written(file_id(reads)) else f"{reads} was written in this run"
 
 
 def _one_after_the_other(

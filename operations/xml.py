@@ -12,7 +12,7 @@ from facts.base import Unread, read
 from facts.files import FileState
 from facts.xml import XmlElements
 from model.change import Change, PlanError
-from model.files import FileInfo
+from model.files import FileInfo, file_id
 from model.xml import Secrecy, Text, XmlFile, XmlWanted, names_of
 from operations.converge import converge
 from plans.xml import backup_path, plan_elements
@@ -100,7 +100,7 @@ def xml_elements(
         ),
         plan=plan,
         write=write,
-        thing=f"file:{file.replace('/', chr(92)).casefold()}",
+        thing=file_id(file),
     )
 
 

@@ -45,6 +45,12 @@ def plan_service(service: Service, *, running: bool, restart: str = "") -> tuple
         raise PlanError(f"service {service.service} is disabled: enable it, or declare running=False")
     if running and service.state == STOPPED:
         return (Change("state", STOPPED, RUNNING),)
+    between = [d for d in service.dependents if d.state not in {RUNNING, STOPPED}]
+    if between and (restart or not running):
+        names = ", ".join(f"{d.service} is {d.state}" for d in between)
+        raise PlanError(
+            f"services depend on it that could not be put back as they are: {names}. Resume or stop them, and run again"
+        )
     if not running and service.state == RUNNING:
         return (Change("state", RUNNING, STOPPED), *_dependents(service, comes_back=False))
     if running and restart:
@@ -58,6 +64,20 @@ def plan_service(service: Service, *, running: bool, restart: str = "") -> tuple
 def _dependents(service: Service, *, comes_back: bool) -> list[Change]:
     after = "stopped, then started again" if comes_back else STOPPED
     return [Change(f"dependent {d.service}", d.state, after) for d in service.dependents if d.state != STOPPED]
+
+
+def refuse_disabled(service: Service, dependents: Sequence[Service]) -> None:
+    """Raise PlanError where a dependent that runs is disabled: once stopped it could not be started again."""
+    disabled = [d.service for d in dependents if d.state == RUNNING and d.start == "disabled"]
+    if disabled:
+        raise PlanError(
+            f"{', '.join(disabled)} depends on service {service.service}, runs, and is disabled: stopped, it would not start again"
+        )
+
+
+def left_stopped(dependents: Sequence[Service]) -> tuple[str, ...]:
+    """Dependents that start automatically and do not run: an interrupted run may have stopped them, or an administrator."""
+    return tuple(d.service for d in dependents if d.state == STOPPED and d.start == "automatic")
 
 
 def steps(service: Service, changes: Sequence[Change]) -> tuple[Step, ...]:
@@ -82,6 +102,30 @@ def steps(service: Service, changes: Sequence[Change]) -> tuple[Step, ...]:
                 Step(service.service, "running", STOPPED),
                 *start_dependents,
             )
+
+
+def undo(service: str, made: Sequence[Step], failed: Step) -> tuple[Step, ...]:
+    """
+    What puts the dependents back after a step failed: those that the steps before it stopped and none has started, nearest first.
+
+    + service: the one that all of this is about; where it did not start, nothing: what depends on it could not start either
+    """
+    if failed == Step(service, "running", STOPPED):
+        return ()
+    return tuple(
+        Step(name, "running", STOPPED) for name in reversed(still_down(made)) if name not in {service, failed.service}
+    )
+
+
+def still_down(made: Sequence[Step]) -> list[str]:
+    """What these steps stopped and did not start again, in the order of the stops."""
+    down: list[str] = []
+    for step in made:
+        if step.state == STOPPED:
+            down.append(step.service)
+        elif step.service in down:
+            down.remove(step.service)
+    return down
 
 
 def older_than(service: Service, file: str, last_write_utc: str | None) -> str:

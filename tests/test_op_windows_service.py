@@ -144,6 +144,45 @@ def test_dependents_that_run_stop_before_and_run_afterwards_and_the_others_stay_
     assert moment(quick, "Far") != before
 
 
+@pytest.mark.slow
+def test_dependents_come_back_when_the_service_itself_does_not_stop_and_what_stays_down_is_named(quick: OpLab) -> None:
+    machine = quick.machine()
+    for name, needs, start in (
+        ("First", NAME, "automatic"),
+        ("Second", "First", "automatic"),
+        ("Late", NAME, "manual"),
+    ):
+        machine.add_service(
+            Service(name, rf"C:\{name}\{name}.exe", depends_on=(needs,), start=start, running=name != "Late")
+        )
+
+    def meanwhile() -> None:  # somebody starts a dependent that was stopped: the service itself cannot be stopped then
+        machine.add_service(Service("Late", r"C:\Late\Late.exe", depends_on=(NAME,), start="manual", running=True))
+
+    run = quick.run(windows_service, service=NAME, restart=True, meanwhile=meanwhile)
+    assert run.failed
+    assert [line for line in run.shown if line.endswith("runs again")] == [
+        "service First runs again",
+        "service Second runs again",
+    ]
+    assert [machine.service_state(name)[0] for name in (NAME, "First", "Second", "Late")] == ["running"] * 4
+
+
+@pytest.mark.slow
+def test_a_dependent_that_could_not_be_started_again_is_refused_and_one_that_is_left_stopped_is_named(
+    quick: OpLab,
+) -> None:
+    machine = quick.machine()
+    machine.add_service(Service("Dis", r"C:\Dis\Dis.exe", depends_on=(NAME,), start="disabled", running=True))
+    start = quick.state()
+    text = f"{WHAT}: Dis depends on service {NAME}, runs, and is disabled: stopped, it would not start again"
+    assert quick.run(windows_service, dry=True, service=NAME, restart=True) == Run((text,), failed=True)
+    assert quick.state() == start
+    machine.add_service(Service("Dis", r"C:\Dis\Dis.exe", depends_on=(NAME,), start="automatic", running=False))
+    text = f"{WHAT}: service Dis depends on it, starts automatically, and is stopped: start it if an interrupted run stopped it"
+    assert quick.run(windows_service, service=NAME) == Run((text,))
+
+
 def test_a_service_that_does_not_come_up_fails_the_host(quick: OpLab) -> None:
     machine = quick.machine()
     machine.add_service(Service("Broken", r"C:\Broken\Broken.exe", running=False, broken=True))

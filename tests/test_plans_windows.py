@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 
 from model.change import Change, PlanError
 from model.windows import Dependent, Product, Products, Service
-from plans.windows import Step, older_than, plan_service, require_build, steps, version
+from plans.windows import (
+    Step,
+    left_stopped,
+    older_than,
+    plan_service,
+    refuse_disabled,
+    require_build,
+    steps,
+    still_down,
+    undo,
+    version,
+)
 
 RUNS = Service(
     found=True,
@@ -130,3 +141,25 @@ def test_versions_order_as_their_numbers_do(left: list[int], right: list[int]) -
 
     text_left, text_right = ".".join(map(str, left)), ".".join(map(str, right))
     assert (version(text_left) < version(text_right)) == (padded(left) < padded(right))
+
+
+def test_after_a_failed_step_the_dependents_that_were_stopped_come_back_nearest_first() -> None:
+    wanted = steps(WITH_DEPENDENTS, plan_service(WITH_DEPENDENTS, running=True, restart="asked for"))
+    back = {
+        number: tuple(step.service for step in undo("FIMService", wanted[:number], wanted[number]))
+        for number in range(len(wanted))
+    }
+    assert back == {0: (), 1: ("far",), 2: ("near", "far"), 3: (), 4: ("far",), 5: ()}
+    assert [still_down(wanted[:number]) for number in (3, 6)] == [["far", "near", "FIMService"], []]
+
+
+def test_dependents_that_could_not_be_put_back_are_refused_and_those_left_stopped_are_told() -> None:
+    paused = replace(RUNS, dependents=(Dependent("near", "paused"),))
+    with pytest.raises(PlanError, match="near is paused"):
+        plan_service(paused, running=True, restart="asked for")
+    assert plan_service(paused, running=True) == ()
+    disabled, stopped = replace(RUNS, service="near", start="disabled"), replace(STOPPED, service="far")
+    with pytest.raises(PlanError, match="near depends on service FIMService, runs, and is disabled"):
+        refuse_disabled(RUNS, [disabled])
+    refuse_disabled(RUNS, [stopped, replace(disabled, state="stopped")])
+    assert left_stopped([stopped, replace(stopped, start="manual"), RUNS]) == ("far",)
