@@ -48,7 +48,8 @@ function Open-File {
     # .SYNOPSIS
     #     Opens a file for reading and says in which way others may use it meanwhile.
     param([string] $Path, [System.IO.FileShare] $Share = 'ReadWrite, Delete')
-    New-Object -TypeName System.IO.FileStream -ArgumentList $Path, ([System.IO.FileMode]::Open), ([System.IO.FileAccess]::Read), $Share, 65536
+    # Not New-Object: where that fails first of all in a process, PowerShell 7 under wine turns round for ever soon after.
+    [System.IO.FileStream]::new($Path, [System.IO.FileMode]::Open, [System.IO.FileAccess]::Read, $Share, 65536)
 }
 
 function ConvertTo-Hex {
@@ -161,13 +162,13 @@ function Open-Upload {
     $beside = '{0}.{1}.new' -f $Path, $Name
     # WriteThrough and Flush($true): the bytes are on the disk before the swap.
     $new = [ordered]@{ path = $Path; beside = $beside; stream = $null; sha = (New-Object -TypeName System.Security.Cryptography.SHA256CryptoServiceProvider) }
-    $new.stream = New-Object -TypeName System.IO.FileStream -ArgumentList $beside, ([System.IO.FileMode]::CreateNew), ([System.IO.FileAccess]::Write), ([System.IO.FileShare]::None), 65536, ([System.IO.FileOptions]::WriteThrough)
+    $new.stream = [System.IO.FileStream]::new($beside, [System.IO.FileMode]::CreateNew, [System.IO.FileAccess]::Write, [System.IO.FileShare]::None, 65536, [System.IO.FileOptions]::WriteThrough)
     if ($RightsOf -cne '') {
         try {
             # The folder's rights may be wider than the file's, and what is written may be secret. Closed meanwhile: Set-Acl opens it itself.
             $new.stream.Dispose()
             Set-Acl -LiteralPath $beside -AclObject (Get-Acl -LiteralPath $RightsOf)
-            $new.stream = New-Object -TypeName System.IO.FileStream -ArgumentList $beside, ([System.IO.FileMode]::Open), ([System.IO.FileAccess]::Write), ([System.IO.FileShare]::None), 65536, ([System.IO.FileOptions]::WriteThrough)
+            $new.stream = [System.IO.FileStream]::new($beside, [System.IO.FileMode]::Open, [System.IO.FileAccess]::Write, [System.IO.FileShare]::None, 65536, [System.IO.FileOptions]::WriteThrough)
         }
         catch {
             Close-Upload -Upload $new
