@@ -147,14 +147,9 @@ def test_dependents_that_run_stop_before_and_run_afterwards_and_the_others_stay_
 @pytest.mark.slow
 def test_dependents_come_back_when_the_service_itself_does_not_stop_and_what_stays_down_is_named(quick: OpLab) -> None:
     machine = quick.machine()
-    for name, needs, start in (
-        ("First", NAME, "automatic"),
-        ("Second", "First", "automatic"),
-        ("Late", NAME, "manual"),
-    ):
-        machine.add_service(
-            Service(name, rf"C:\{name}\{name}.exe", depends_on=(needs,), start=start, running=name != "Late")
-        )
+    machine.add_service(Service("First", r"C:\First\First.exe", depends_on=(NAME,)))
+    machine.add_service(Service("Second", r"C:\Second\Second.exe", depends_on=("First",)))
+    machine.add_service(Service("Late", r"C:\Late\Late.exe", depends_on=(NAME,), start="manual", running=False))
 
     def meanwhile() -> None:  # somebody starts a dependent that was stopped: the service itself cannot be stopped then
         machine.add_service(Service("Late", r"C:\Late\Late.exe", depends_on=(NAME,), start="manual", running=True))
