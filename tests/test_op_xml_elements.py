@@ -165,12 +165,12 @@ def test_a_custom_provider_beside_locmfa_is_refused_in_the_dry_run_too(quick: Op
     assert quick.state() == start
 
 
-def test_a_file_in_use_is_not_written_and_the_next_run_makes_it_up(quick: OpLab) -> None:
-    start = quick.state()
-    with quick.machine().locked(MFA_SETTINGS):
-        run = quick.run(xml_elements, dry=True, **WANTED)
+def test_a_file_in_use_is_not_written_and_the_next_run_makes_it_up(lab: OpLab) -> None:
+    start = lab.state()
+    with lab.machine().locked(MFA_SETTINGS):
+        run = lab.run(xml_elements, dry=True, **WANTED)
     assert (run.writes, run.failed) == ((), True)
     assert f"Read-File {MFA_SETTINGS}:" in "\n".join(run.shown)
     assert "[locked]" in "\n".join(run.shown)
-    assert quick.state() == start
-    assert quick.run(xml_elements, **WANTED).failed is False
+    assert lab.state() == start
+    assert lab.run(xml_elements, **WANTED).failed is False
