@@ -22,6 +22,10 @@ settings.load_profile("any machine")
 
 COUNTED: Final = "contract"  # name of the property that says in which variant a contract case ran
 
+# Machines on which the suite runs are busy: how long an example takes says nothing. A test that wants more examples says so itself.
+settings.register_profile("ours", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ours")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("this project")

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -118,6 +119,7 @@ def test_an_echo_takes_one_value_and_no_other_argument(mim01: Host) -> None:
     assert mim01.refused("Test-Echo", Value=1) == Refused("invalid", "Value")
 
 
+@pytest.mark.slow
 @case("Test-Echo", cites="winrm.md 9", warm=True)
 def test_a_megabyte_comes_back(mim01: Host) -> None:
     texts = ("x" * MEGABYTE, QUOTES * (MEGABYTE // len(QUOTES)), "\u6f22\U0001f600\n" * (MEGABYTE // 8))
@@ -165,6 +167,7 @@ values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @case(
     "Test-Echo",
     cites="verbs.md: JSON is raw UTF-8 from the controller, but for U+FFFE, U+FFFF and lone surrogates",
