@@ -7,6 +7,7 @@ Fixtures are beside the tests that use them.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
@@ -44,14 +45,37 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which items are contract cases; keep what shares a real machine on one worker of xdist."""
+    """Say which items are contract cases."""
     for item in items:
         specification: Any = getattr(item, "callspec", None)
         variant = specification and specification.params.get("variant")
         if variant is not None and item.path.parent.name == "contract":
             item.user_properties.append((COUNTED, variant.name))
-        if item.get_closest_marker("powershell") and not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
+
+
+def machines_of(test: str) -> str:
+    """What a test shares machines with: the contract's cases of one variant, which have one lab; else the tests of its file."""
+    file, _, rest = test.partition("::")
+    variant = re.search(r"\[(?:.*-)?(powershell(?:-[A-Za-z-]+)?)\]$", rest)
+    return f"contract {variant[1]}" if variant and "contract/" in file else file if "contract/" not in file else test
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """
+    With `--dist loadgroup` what shares machines runs in one worker: a lab of real machines takes seconds to come up.
+
+    Not by xdist's own groups, which have no effect with pytest 9.2: a test has its old name there.
+    """
+    if config.getvalue("dist") != "loadgroup":
+        return None
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - only who has xdist comes here
+
+    class ByMachine(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+        def _split_scope(self, nodeid: str) -> str:
+            return machines_of(nodeid)
+
+    return ByMachine(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -87,3 +87,14 @@ def test_counts_are_equal_but_for_the_named_differences(
     monkeypatch.setattr(cases, "differences", lambda: names)
     monkeypatch.setattr(cases, "REGISTERED", dict[str, About]())
     assert (conftest.unequal(Counter(passed)) == "") is same
+
+
+def test_what_shares_machines_runs_in_one_worker() -> None:
+    names = {
+        "tests/contract/test_files.py::test_x[powershell]": "contract powershell",
+        "tests/contract/test_runtime.py::test_x[Write-File-powershell-tr-TR]": "contract powershell-tr-TR",
+        "tests/contract/test_files.py::test_x[powershell-batch]": "contract powershell-batch",
+        "tests/contract/test_files.py::test_x[python]": "tests/contract/test_files.py::test_x[python]",
+        "tests/test_samba.py::test_x[powershell]": "tests/test_samba.py",
+    }
+    assert {name: conftest.machines_of(name) for name in names} == names

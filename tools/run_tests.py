@@ -72,7 +72,7 @@ def run(data: Path, name: str, marks: str, require: str | None) -> Result:
     """One run of pytest under coverage, spread over the processors; what shares a machine stays together."""
     report = data / f"{name}.json"
     command = [sys.executable, "-m", "coverage", "run", f"--data-file={data / '.coverage'}", "-m", "pytest", "-q"]
-    command += ["-n", "auto", "--dist", "loadgroup", "-m", marks, f"--counts={report}"]
+    command += ["-n", "auto", "--dist", "load" if name == "fast" else "loadgroup", "-m", marks, f"--counts={report}"]
     command += ["--require", require] if require else []
     code = subprocess.run(command, cwd=ROOT, check=False).returncode
     found: Mapping[str, Any] = json.loads(report.read_text(encoding="utf-8")) if report.exists() else {}

@@ -59,8 +59,7 @@ def _marks(variant: Variant) -> list[pytest.MarkDecorator]:
         return [] if variant in (*PLAIN, SERVER) else [pytest.mark.slow]
     why = absent()
     skipped = [pytest.mark.skipif(True, reason=why)] if why else []
-    # One worker of xdist has one lab, whose machines take seconds to come up. Batch takes so long that a second one of that lab pays.
-    return [pytest.mark.powershell, pytest.mark.xdist_group(f"contract {variant.name}"), *skipped]
+    return [pytest.mark.powershell, *skipped]
 
 
 def absent() -> str | None:
