@@ -120,8 +120,9 @@ def lab(tmp_path: Path) -> Iterator[CliLab]:
 
 
 @pytest.fixture(params=engines("mim"))
-def real(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CliLab]:
-    with CliLab(tmp_path, request.param) as lab:
+def real(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CliLab]:
+    # A short folder: Samba's sockets are in it, and the path of a socket ends at 107 characters.
+    with CliLab(tmp_path_factory.mktemp("r"), request.param) as lab:
         yield lab
 
 
