@@ -173,16 +173,18 @@ def unreachable(error: OSError | UnicodeError, settings: WinrmSettings) -> Faile
 
 
 def words(error: HostError) -> str:
-    """An error of a verb, in one line: what, where, why."""
+    """
+    An error of a verb, in one line: what, where, why. Only its own call is known to have written nothing: one before it may have, a backup perhaps.
+    """
     numbers = "".join(
         f", {name} {value}"
         for name, value in (("LDAP", error.ldap), ("win32", None if error.win32 is None else f"{error.win32:04X}"))
         if value is not None
     )
     code = f" (0x{error.hresult:08X}{numbers})" if error.hresult is not None else f" ({numbers[2:]})" if numbers else ""
-    untouched = "" if error.what.startswith(READS) else " Nothing was written."
+    untouched = "" if error.what.startswith(READS) else " This call wrote nothing."
     hint = {
-        "conflict": " It changed since it was read; nothing was written. Run again.",
+        "conflict": " It changed since it was read; this call wrote nothing. Run again.",
         "locked": f" Another process holds it.{untouched}",
         "denied": untouched,
         "timeout": " What it is now: run again.",

@@ -630,11 +630,11 @@ def test_whatever_pywinrm_raises_and_when_a_session_raises_its_own_errors_withou
 WORDS = {
     "a conflict": (
         HostError("conflict", "Write-File", r"C:\x.xml", "content is ab, expected cd."),
-        r"Write-File C:\x.xml: content is ab, expected cd [conflict]. It changed since it was read; nothing was written. Run again.",
+        r"Write-File C:\x.xml: content is ab, expected cd [conflict]. It changed since it was read; this call wrote nothing. Run again.",
     ),
     "a lock with its code": (
         HostError("locked", "Write-File", r"C:\x.xml", "open elsewhere", 0x80070020),
-        r"Write-File C:\x.xml: open elsewhere (0x80070020) [locked]. Another process holds it. Nothing was written.",
+        r"Write-File C:\x.xml: open elsewhere (0x80070020) [locked]. Another process holds it. This call wrote nothing.",
     ),
     "codes of the directory": (
         HostError("invalid", "Edit-Directory", "CN=x", "refused", None, 53, 0x85D),

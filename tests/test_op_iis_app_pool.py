@@ -73,7 +73,7 @@ def test_what_another_administrator_did_meanwhile_is_not_written_over(lab: OpLab
     run = lab.run(iis_app_pool, app_pool=POOL, meanwhile=another)
     refused = (
         f"Edit-IisConfig {lab.iis_config}: the file is (hash), expected (hash) [conflict]. "
-        "It changed since it was read; nothing was written. Run again."
+        "It changed since it was read; this call wrote nothing. Run again."
     )
     assert run == Run((told(WHAT, "app_pool: (absent) -> MIM MFASDK"), refused), ("Edit-IisConfig",), failed=True)
     assert lab.xpath(ADD) == [{"name": "Theirs"}, DEFAULT]

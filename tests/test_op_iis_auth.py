@@ -64,7 +64,7 @@ def test_what_another_administrator_did_meanwhile_is_not_written_over(lab: OpLab
 
     refused = (
         f"Edit-IisConfig {lab.iis_config}: the file is (hash), expected (hash) [conflict]. "
-        "It changed since it was read; nothing was written. Run again."
+        "It changed since it was read; this call wrote nothing. Run again."
     )
     run = lab.run(iis_auth, meanwhile=another, **WANTED)
     assert run == Run((CHANGED, refused), ("Edit-IisConfig",), failed=True)

@@ -94,7 +94,7 @@ def test_what_another_administrator_did_meanwhile_is_not_written_over(lab: OpLab
     run = lab.run(iis_site, meanwhile=another, **WANTED)
     refused = (
         f"Edit-IisConfig {lab.iis_config}: the file is (hash), expected (hash) [conflict]. "
-        "It changed since it was read; nothing was written. Run again."
+        "It changed since it was read; this call wrote nothing. Run again."
     )
     assert run == Run((MADE, refused), ("New-Folder", "Edit-IisConfig"), failed=True)
     assert lab.xpath(BINDINGS) == [HTTP | {"bindingInformation": "*:8080:"}]

@@ -103,7 +103,7 @@ def test_settings_are_written_once_with_a_backup_and_not_over_another_change(lab
 
     refused = (
         f"Copy-File {MFA_SETTINGS}: content is (hash), expected (hash) [conflict]. "
-        "It changed since it was read; nothing was written. Run again."
+        "It changed since it was read; this call wrote nothing. Run again."
     )
     run = lab.run(xml_elements, meanwhile=another, **WANTED)
     assert run == Run((diff(before), refused), ("Copy-File",), failed=True)

@@ -592,7 +592,7 @@ def test_an_error_of_a_verb_keeps_its_data(far: Far) -> None:
     with pytest.raises(VerbError) as caught:
         far.session().call(ECHO)
     assert caught.value.error == HostError("denied", "W", "x", "No right.", 2147942405, 50)
-    assert str(caught.value) == "W x: No right (0x80070005, LDAP 50) [denied]. Nothing was written."
+    assert str(caught.value) == "W x: No right (0x80070005, LDAP 50) [denied]. This call wrote nothing."
 
 
 def test_a_powershell_that_ends_at_once_is_quoted_by_its_first_lines(far: Far) -> None:

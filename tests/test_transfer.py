@@ -183,7 +183,7 @@ def test_a_file_that_somebody_else_changed_meanwhile_stays_as_he_left_it(
     monkeypatch.setattr(Session, "call", call)
     assert connector.put_file(io.BytesIO(b"ours"), path) is False
     assert (far.machine.read_file(path), files(far)) == (b"theirs", ["theirs.bin"])
-    assert "[conflict]. It changed since it was read; nothing was written. Run again." in caplog.text
+    assert "[conflict]. It changed since it was read; this call wrote nothing. Run again." in caplog.text
 
 
 def test_a_file_that_changes_while_it_is_read_is_an_error_and_the_local_one_stays(
