@@ -112,7 +112,7 @@ class DirectorySettings(BaseModel):
     )
 
     server: str = ""
-    """DNS name of a domain controller; default: the host finds one"""
+    """DNS name of a domain controller; where a name leads to several, the one that answers first is asked by its own name from then on. The NetBIOS name of a domain was not tried, and no certificate has it; default: the host finds one"""
     port: Annotated[int, between(1, 65535)] = 389
     """TCP port, not one of the global catalog, which takes no changes; default 389, 636 with TLS"""
     tls: bool = False
@@ -156,8 +156,19 @@ def directory_problems_of(data: Mapping[str, Any]) -> list[str]:
     return _problems(DirectorySettings, "directory_", data, {})
 
 
+def directory_settings_of(data: Mapping[str, Any]) -> DirectorySettings:
+    """How a host reaches the directory. Raises ValueError with one line a problem."""
+    if problems := directory_problems_of(data):
+        raise ValueError("; ".join(problems))
+    return DirectorySettings.model_validate(_given("directory_", data))
+
+
+def _given(prefix: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    return {key.removeprefix(prefix): value for key, value in data.items() if key.startswith(prefix)}
+
+
 def _problems(model: type[BaseModel], prefix: str, data: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
-    given = {key.removeprefix(prefix): value for key, value in data.items() if key.startswith(prefix)}
+    given = _given(prefix, data)
     try:
         model.model_validate({**defaults, **given})
     except ValidationError as error:
@@ -182,8 +193,7 @@ def settings_of(
     """
     if problems := problems_of(host_name, data):
         raise ValueError("; ".join(problems))
-    given = {key.removeprefix("winrm_"): value for key, value in data.items() if key.startswith("winrm_")}
-    settings = WinrmSettings.model_validate({"hostname": host_name} | given)
+    settings = WinrmSettings.model_validate({"hostname": host_name} | _given("winrm_", data))
     if settings.password or settings.transport in {"kerberos", "certificate"}:
         return settings
     text = (os.environ if environment is None else environment).get(PASSWORD_VARIABLE, "")

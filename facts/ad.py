@@ -19,6 +19,7 @@ from typing_extensions import override
 
 from connectors.call import Answer, Dialogue, HostCall, Json
 from connectors.errors import VerbError
+from connectors.settings import directory_settings_of
 from facts.base import HostAnswer, HostFact
 from model.directory import Group, Membership, Principal
 from model.error import ErrorKind, HostError
@@ -32,7 +33,6 @@ PASSWORD: Final = "directory_password"  # noqa: S105 - the name of a key
 CATALOG_PORT, CATALOG_TLS_PORT = 3268, 3269
 NO_SUCH_OBJECT, REFERRAL = 32, 10
 NO_PASSWORD: Final = Secret("")
-HIGHEST_PORT: Final = 65535
 SEARCH: Final = "Search-Directory"
 
 
@@ -105,27 +105,9 @@ class Connection:
 
 
 def connection_of(data: Mapping[str, Any]) -> Connection:
-    """The `directory_*` keys of host data, checked. Raises ValueError, which names the key and never quotes the password."""
-    server, tls = data.get("directory_server", ""), data.get("directory_tls", False)
-    user, password = data.get("directory_user", ""), data.get(PASSWORD, "")
-    if not isinstance(server, str) or not isinstance(user, str):
-        raise ValueError("directory_server and directory_user are texts")  # noqa: TRY004 - one kind of error for all of them
-    if not isinstance(tls, bool):
-        raise ValueError(f"directory_tls is {tls!r}, expected True or False")  # noqa: TRY004
-    port = data.get("directory_port", 636 if tls else 389)
-    if (
-        not isinstance(port, int)
-        or isinstance(port, bool)
-        or not 1 <= port <= HIGHEST_PORT
-        or port in (CATALOG_PORT, CATALOG_TLS_PORT)
-    ):
-        raise ValueError(f"directory_port is {port!r}, expected 389, with TLS 636; a global catalog takes no changes")
-    if not isinstance(password, str | Secret):
-        raise ValueError(f"{PASSWORD} is no text")  # noqa: TRY004
-    secret = password if isinstance(password, Secret) else Secret(password)
-    if bool(user) != bool(secret):
-        raise ValueError(f"directory_user and {PASSWORD} come together: one of them is missing")
-    return Connection(server, port, tls, user, secret)
+    """The `directory_*` keys of host data, checked as inventories are. Raises ValueError, which names the key and never quotes the password."""
+    checked = directory_settings_of(data)
+    return Connection(checked.server, checked.port, checked.tls, checked.user, checked.password)
 
 
 def pinned(connection: Connection, memory: dict[Any, Any]) -> Connection:

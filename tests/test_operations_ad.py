@@ -28,6 +28,7 @@ from pyinfra.context import ctx_host, ctx_state
 from connectors.call import Answer, Dialogue, HostCall
 from connectors.errors import ConnectorError, VerbError
 from connectors.frames import error_of
+from connectors.settings import directory_problems_of
 from facts.ad import AdGroup, AdGroupMember, Connection, connection_of, pin, pinned
 from facts.base import UNREAD, read
 from lab import directory
@@ -390,22 +391,24 @@ def test_host_data_of_the_directory(data: dict[str, Any], connection: Connection
     assert connection_of(data | {"winrm_user": "x"}) == connection
 
 
+TOGETHER = "directory_user and directory_password belong together: give both or none"
+NO_CATALOG = "expected 389, with TLS 636: the global catalog takes no changes"
 BAD_DATA = {
-    "a user without a password": ({"directory_user": "C\\a"}, "directory_user and directory_password come together: one of them is missing"),
-    "a password without a user": ({"directory_password": "Pl4nted"}, "directory_user and directory_password come together: one of them is missing"),
-    "a password that is no text": ({"directory_user": "a", "directory_password": ["Pl4nted"]}, "directory_password is no text"),
-    "a port that is none": ({"directory_port": 0}, "directory_port is 0, expected 389, with TLS 636; a global catalog takes no changes"),
-    "the port of the catalog": ({"directory_port": 3268}, "directory_port is 3268, expected 389, with TLS 636; a global catalog takes no changes"),
+    "a user without a password": ({"directory_user": "C\\a"}, TOGETHER),
+    "a password without a user": ({"directory_password": "Pl4nted"}, TOGETHER),
+    "a password that is no text": ({"directory_user": "a", "directory_password": ["Pl4nted"]}, "directory_password is of type list, expected a text"),
+    "a port that is none": ({"directory_port": 0}, "directory_port is 0, expected 1 to 65535"),
+    "the port of the catalog": ({"directory_port": 3268}, f"directory_port is 3268, {NO_CATALOG}"),
     "a text for yes": ({"directory_tls": "yes"}, "directory_tls is 'yes', expected True or False"),
-    "a server that is no text": ({"directory_server": 1}, "directory_server and directory_user are texts"),
+    "a server that is no text": ({"directory_server": 1}, "directory_server is 1, expected a text"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("data", "text"), BAD_DATA.values(), ids=BAD_DATA)
-def test_wrong_host_data_is_named(pyinfra: Pyinfra, data: dict[str, Any], text: str) -> None:
+def test_wrong_host_data_is_told_as_in_an_inventory(pyinfra: Pyinfra, data: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError) as wrong:  # noqa: PT011 - the whole text is compared
         connection_of(data)
-    assert str(wrong.value) == text
+    assert (str(wrong.value), directory_problems_of(data)) == (text, [text])
     pyinfra.data = data
     run = pyinfra.run(member("anna"), dry=True)
     assert (run.failed, run.calls) == (True, [])
