@@ -6,6 +6,8 @@ import ntpath
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
+from model.names import fold
+
 LARGEST_FILE: Final = 4 * 1024 * 1024  # bytes that are edited; what one Read-File answers (docs/verbs.md)
 
 FileKind: TypeAlias = Literal["file", "folder", "absent"]
@@ -47,5 +49,5 @@ class FileContent:
 
 
 def file_id(path: str) -> str:
-    """The id of a file for `announced` and `written`: one for every spelling of its path."""
-    return f"file:{ntpath.normpath(path).casefold()}"
+    """The id of a file for `announced` and `written`: one for every spelling of its path, another for each other file (`straße`, `strasse`)."""
+    return f"file:{fold(ntpath.normpath(path))}"

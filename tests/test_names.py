@@ -1,4 +1,4 @@
-"""Names compared as IIS compares them."""
+"""Names compared as IIS compares them, and names of files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import connectors.wire
+from model.files import file_id
 from model.names import fold
 
 
@@ -20,6 +21,12 @@ def test_names_equal_but_for_case_are_one(pair: tuple[str, str]) -> None:
 @pytest.mark.parametrize("pair", [("straße", "strasse"), ("ﬁ", "fi"), ("\u0131", "i"), ("\u017f", "s")])
 def test_names_that_iis_holds_apart_stay_apart(pair: tuple[str, str]) -> None:
     assert fold(pair[0]) != fold(pair[1])
+
+
+def test_a_file_has_one_id_however_it_is_spelled_and_two_files_have_two() -> None:
+    one = file_id(r"C:\Straße\É.xml")
+    assert {file_id(path) for path in (r"c:\STRAßE\é.XML", "C:/straße/é.xml", r"C:\Straße\.\a\..\É.xml")} == {one}
+    assert one not in {file_id(path) for path in (r"C:\Strasse\É.xml", "C:\\\u017ftraße\\É.xml")}
 
 
 @given(st.text())
