@@ -53,7 +53,7 @@ def converge(
     + read: gives the current state; called again after the writes, which are then compared once more
     + plan: current state to changes, ``()`` where nothing differs; raises PlanError to refuse this host
     + write: the guarded calls that make the changes, in order; the first that fails is the last
-    + thing: id of the thing for later operations (``site:mim mfasdk``, lower case): see `announced` and `written`
+    + thing: id of the thing for later operations (``site:MIM MFASDK``), the same for every spelling of its name; see `announced` and `written`
     + noop: said where nothing differs (with -v), or what makes it of the current state; default ``... is as wanted``
     """
     if halted():
