@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 REQUIRE ?=
 
-.PHONY: demo setup test check engines docs golden mutants bench clean
+.PHONY: demo setup test check engines docs mutants bench clean
 
 demo: setup
 	$(PY) tools/demo.py
@@ -36,9 +36,6 @@ bench: setup
 
 docs: setup
 	$(PY) tools/docs.py
-
-golden: setup
-	$(PY) tools/golden.py
 
 clean:
 	-$(PY) -m lab stop

@@ -17,13 +17,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
-# How fast a machine draws examples says something of the machine, which may be busy, nothing of the code.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")
-
 COUNTED: Final = "contract"  # name of the property that says in which variant a contract case ran
 
-# Machines on which the suite runs are busy: how long an example takes says nothing. A test that wants more examples says so itself.
+# Machines on which the suite runs are busy: how long an example takes, or is drawn, says nothing of the code. A test that wants more says so itself.
 settings.register_profile("ours", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ours")
 
