@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tools import check_powershell
 from tools.check_powershell import FAMILIES, LIMIT, ROOT, check_all, find_powershell, read
-from tools.powershell_reference import ACCELERATORS, AbsentError, Member, Reference, load, members_of
+from tools.powershell_reference import ACCELERATORS, AbsentError, Member, Reference, data_files, load, members_of
 from tools.powershell_rules import EXCEPTIONS, Check, Finding, strictness, verbs_of, words
 
 SCRIPTS: Final = sorted((ROOT / "powershell").glob("*.ps1"))
@@ -160,15 +160,17 @@ def planted(text: str) -> str:
 
 
 def absent() -> str:
+    """Why nothing can be checked here. What is there is only looked at: to read all of it takes seconds, and every worker collects this."""
     try:
-        load()
+        data_files()
         find_powershell()
     except AbsentError as reason:
         return f"the 5.1 check was not tried: {reason}"
     return ""
 
 
-real = [pytest.mark.powershell, pytest.mark.skipif(bool(absent()), reason=absent() or "it is there")]
+WHY: Final = absent()
+real = [pytest.mark.powershell, pytest.mark.skipif(bool(WHY), reason=WHY or "it is there")]
 
 
 @pytest.fixture(scope="module")
@@ -271,10 +273,12 @@ def test_every_exception_has_a_reason() -> None:
     assert [key for key, reason in EXCEPTIONS.items() if len(reason) < 20] == []
 
 
+@pytest.mark.slow
 def test_every_accelerator_is_a_type_of_the_data(reference: Reference) -> None:
     assert [short for short, name in ACCELERATORS.items() if name.lower() not in reference.types] == []
 
 
+@pytest.mark.slow
 def test_without_powershell_one_line_says_so_and_only_required_fails(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], reference: Reference
 ) -> None:

@@ -299,6 +299,7 @@ def python_m_lab(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=TREE, capture_output=True, text=True, check=False)  # noqa: S603 (our own program)
 
 
+@pytest.mark.slow
 def test_start_status_journal_and_stop_from_the_command_line(root: Path) -> None:
     assert python_m_lab(root, "status").returncode == 3
     started = python_m_lab(root, "start")
@@ -346,6 +347,7 @@ def test_two_starts_at_once_make_one_lab(root: Path) -> None:
     assert sorted("It ran already." in output for output in outputs) == [False, True]
 
 
+@pytest.mark.slow
 def test_a_lab_that_was_killed_is_not_taken_for_running(root: Path) -> None:
     control.ensure_started("python", root, hosts={"mim01": "mim"})
     first = control.status(root)
@@ -360,6 +362,7 @@ def test_a_lab_that_was_killed_is_not_taken_for_running(root: Path) -> None:
     assert second.hosts == first.hosts
 
 
+@pytest.mark.slow
 def test_a_reset_makes_the_state_anew_and_keeps_the_account(root: Path) -> None:
     control.ensure_started("python", root, hosts={"mim01": "mim"})
     before = control.connection("mim01", root)

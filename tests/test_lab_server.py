@@ -229,6 +229,7 @@ def test_a_password_is_in_no_file_but_the_two_that_only_the_owner_reads(lab: Lab
 # -- other clients --
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ssl_on", "more"),
     [
@@ -291,6 +292,7 @@ def test_curl_opens_a_shell_with_basic_over_https(lab: Lab, tmp_path: Path) -> N
 # -- limits --
 
 
+@pytest.mark.slow
 def test_a_silent_command_is_an_operation_timeout(client: Callable[..., Any]) -> None:
     p = client(operation_timeout_sec=1, read_timeout_sec=5)
     shell = p.open_shell()
@@ -537,6 +539,7 @@ def test_requests_are_counted_in_memory_and_in_the_log(
     p.close_shell(shell)
 
 
+@pytest.mark.slow
 def test_fifty_hosts_serve_fifty_clients_at_once_and_leave_nothing_behind(
     tmp_path: Path, client: Callable[..., Any]
 ) -> None:

@@ -230,6 +230,7 @@ def together(work: Sequence[Callable[[], None]]) -> None:
             done.result()
 
 
+@pytest.mark.slow
 def test_fifty_machines_work_side_by_side(tmp_path: Path) -> None:
     engine = PythonEngine(tmp_path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -23,10 +24,15 @@ NOT_IN_PURE: Final = {"pyinfra", "gevent", "winrm", "requests", "socket", "subpr
 MODULES: Final = [path.relative_to(TREE) for layer in MAY_IMPORT for path in sorted((TREE / layer).rglob("*.py"))]
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse((TREE / path).read_text(encoding="utf-8"))
+
+
 def imported(path: Path) -> set[str]:
     """The top-level packages that a module imports, wherever in it."""
     found = set()
-    for node in ast.walk(ast.parse((TREE / path).read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -46,16 +52,14 @@ def test_pure_layers_do_no_io_and_know_no_pyinfra(path: Path) -> None:
     assert imported(path) & NOT_IN_PURE == set()
     calls = {
         node.func.id
-        for node in ast.walk(ast.parse((TREE / path).read_text(encoding="utf-8")))
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
     assert calls & {"open", "print", "input"} == set()
 
 
 def test_every_module_says_in_its_first_lines_what_lives_there() -> None:
-    bare = [
-        str(path) for path in MODULES if not ast.get_docstring(ast.parse((TREE / path).read_text(encoding="utf-8")))
-    ]
+    bare = [str(path) for path in MODULES if not ast.get_docstring(parsed(path))]
     assert bare == []
 
 

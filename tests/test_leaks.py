@@ -60,6 +60,7 @@ def test_a_secret_is_found_in_each_escaping(form: str) -> None:
     assert leaks(around(ESCAPES[form](SECRET)), {"planted": SECRET}) != []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize("form", ENCODINGS)
 def test_a_secret_is_found_in_each_encoding_and_in_an_encoding_of_it(form: str, codec: str) -> None:
@@ -69,6 +70,7 @@ def test_a_secret_is_found_in_each_encoding_and_in_an_encoding_of_it(form: str, 
         assert leaks(around(ENCODINGS[outer](once.encode(codec))), {"planted": SECRET}) != [], outer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("escape", ESCAPES)
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_secret_is_found_in_an_encoded_escaping(escape: str, codec: str) -> None:

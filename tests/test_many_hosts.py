@@ -26,6 +26,8 @@ from tests.connector_lab import Gate, Mortal, OddEngine, OddMachine, Relay
 from tests.lab_machine import no_seed
 from tests.waiting import wait_for
 
+pytestmark = pytest.mark.slow
+
 TREE = Path(__file__).resolve().parents[1]
 PYINFRA = Path(sys.executable).with_name("pyinfra")
 FILE = r"C:\seen.xml"
@@ -122,7 +124,6 @@ class Together(Relay):
         return self.inner.read(timeout_s)
 
 
-@pytest.mark.slow
 def test_fifty_hosts_are_worked_on_side_by_side(make: Any) -> None:
     lab, pyinfra = make(*(f"h{number:02}" for number in range(50)))
     together = threading.Barrier(50)
@@ -151,7 +152,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize(
     "options",
-    [("-y",), pytest.param(("-y", "-vvv", "--debug"), marks=pytest.mark.slow)],
+    [("-y",), ("-y", "-vvv", "--debug")],
     ids=["quiet", "loud"],
 )
 def test_bad_hosts_are_told_of_and_the_others_converge(make: Any, options: tuple[str, ...]) -> None:
@@ -169,7 +170,6 @@ def test_bad_hosts_are_told_of_and_the_others_converge(make: Any, options: tuple
         assert WRONG not in output
 
 
-@pytest.mark.slow
 def test_a_host_that_dies_in_the_middle_fails_alone_and_the_next_run_makes_up_for_it(make: Any) -> None:
     lab, pyinfra = make("a", "b", "c")
 
@@ -194,7 +194,7 @@ def test_a_host_that_cannot_be_read_fails_alone_in_a_dry_run_too(make: Any) -> N
     json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("stage", [pytest.param("while it prepares", marks=pytest.mark.slow), "while it executes"])
+@pytest.mark.parametrize("stage", ["while it prepares", "while it executes"])
 def test_ctrl_c_leaves_no_shell_behind(make: Any, stage: str) -> None:
     """What is being called is waited for, then every host is left in order (facts/pyinfra.md 1)."""
     lab, pyinfra = make("a", "b")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -23,13 +24,17 @@ def test_a_mutant_changes_exactly_one_line_of_its_file(mutant: Mutant) -> None:
     assert sorted(count for count in lines.values() if count) == [-1, 1]
 
 
+@cache
+def tests_of(file: str) -> frozenset[str]:
+    tree = ast.parse((TREE / file).read_text(encoding="utf-8"))
+    return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
+
+
 @pytest.mark.parametrize("mutant", ALL, ids=lambda mutant: mutant.name)
 def test_the_tests_of_a_mutant_exist(mutant: Mutant) -> None:
     for test in mutant.tests:
         file, _, name = test.partition("::")
-        tree = ast.parse((TREE / file).read_text(encoding="utf-8"))
-        there = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-        assert name.partition("[")[0] in there
+        assert name.partition("[")[0] in tests_of(file)
 
 
 @pytest.mark.parametrize("mutant", [one for one in ALL if one.file.endswith(".py")], ids=lambda mutant: mutant.name)

@@ -507,6 +507,7 @@ def test_one_name_given_as_text_is_not_taken_for_its_letters() -> None:
     assert (names_of("LOCMFA"), names_of(["a", "b"]), names_of(())) == (("LOCMFA",), ("a", "b"), ())
 
 
+@pytest.mark.slow
 def test_a_large_file_on_one_line_is_edited_where_it_stands() -> None:
     rows = b"<row>text</row>" * 10_000
     start = file(b"<r><a/>" + rows + b"</r>")

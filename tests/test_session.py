@@ -109,6 +109,7 @@ def test_a_session_that_was_closed_starts_again_when_it_is_asked(far: Far) -> No
     assert session.call(ECHO).result == {"value": "x"}
 
 
+@pytest.mark.slow
 def test_an_argument_of_a_megabyte_comes_back(far: Far) -> None:
     value = "é$()`\r\n'\u2018\"" * 100_000
     assert far.session().call(HostCall("Test-Echo", value=value)).result == {"value": value}
@@ -187,6 +188,7 @@ def test_three_lost_replies_in_a_row_are_made_up_for(far: Far, scheme: Scheme) -
     assert session.call(new_folder(path)).result == {"created": [path]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_pending_receive_that_swallows_answer_and_copy_is_outlived(far: Far, scheme: Scheme) -> None:
     """The answer and its cached copy are said at once, and go to the Receive whose connection is gone (facts/winrm.md 8.4)."""
@@ -309,6 +311,7 @@ def test_any_other_failure_after_a_write_was_sent_says_that_its_outcome_is_unkno
 # -- sizes --
 
 
+@pytest.mark.slow
 def test_a_host_that_takes_small_messages_gets_small_pieces(small: Callable[[HostLimits], Far]) -> None:
     """The start too: the script alone is larger than 150 kB on the wire. With encryption a refused message also ends the connection."""
     far = small(HostLimits(max_envelope_kb=150))
@@ -398,6 +401,7 @@ def test_a_process_is_not_replaced_in_the_middle_of_calls_that_build_on_one_anot
     assert far.machine.started == processes + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["warm", "batch"])
 def test_a_call_that_takes_too_long_is_ended_and_the_next_one_has_a_new_process(far: Far, mode: str) -> None:
     session = far.session(mode=mode)
@@ -411,6 +415,7 @@ def test_a_call_that_takes_too_long_is_ended_and_the_next_one_has_a_new_process(
     assert session.call(ECHO).result == {"value": "x"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["warm", "batch"])
 def test_a_call_that_gevent_interrupts_leaves_nothing_that_the_next_could_take_for_its_answer(
     far: Far, mode: str
@@ -439,6 +444,7 @@ def test_a_call_that_gevent_interrupts_leaves_nothing_that_the_next_could_take_f
 # -- batch --
 
 
+@pytest.mark.slow
 def test_a_powershell_that_answers_only_when_its_input_has_ended_is_used_one_process_a_call(
     far: Far, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -452,6 +458,7 @@ def test_a_powershell_that_answers_only_when_its_input_has_ended_is_used_one_pro
     ]
 
 
+@pytest.mark.slow
 def test_a_host_that_answers_in_neither_way_is_an_error_while_it_is_opened(far: Far) -> None:
     far.machine.odd.extend([Mute, Mute])
     with pytest.raises(CallTimeoutError) as caught:
@@ -459,6 +466,7 @@ def test_a_host_that_answers_in_neither_way_is_an_error_while_it_is_opened(far: 
     assert str(caught.value) == "Test-Echo took too long and was ended"
 
 
+@pytest.mark.slow
 def test_warm_alone_does_not_fall_back(far: Far) -> None:
     far.machine.odd.append(Mute)
     with pytest.raises(FailedError) as caught:

@@ -169,6 +169,7 @@ def test_a_shell_command_is_refused_with_a_word_on_what_to_do(far: Far, command:
         )
 
 
+@pytest.mark.slow
 def test_a_timeout_of_pyinfra_ends_the_call_and_not_the_host(far: Far) -> None:
     far.machine.odd.append(partial(Late, after=99))
     with connected(data_of(far)) as (_, connector):

@@ -207,12 +207,18 @@ class Reference:
         return self.type(name.removesuffix("[]") if name.endswith("[]") else name)
 
 
-def load(data: Path = DATA) -> Reference:
-    """Read the reference data. Raises AbsentError where it is not there."""
-    commands, types = data / "windows-powershell-5.1-commands.json", data / "netfx-4.6.2-api.tsv.xz"
-    for path in (commands, types):
+def data_files(data: Path = DATA) -> tuple[Path, Path]:
+    """Where the commands and the types are. Raises AbsentError where one is not there."""
+    files = data / "windows-powershell-5.1-commands.json", data / "netfx-4.6.2-api.tsv.xz"
+    for path in files:
         if not path.is_file():
             raise AbsentError(f"there is no {path.name} in ../{'/'.join(data.parts[-3:])} beside the repository")
+    return files
+
+
+def load(data: Path = DATA) -> Reference:
+    """Read the reference data. Raises AbsentError where it is not there."""
+    commands, types = data_files(data)
     listed: dict[str, list[str]] = json.loads(commands.read_text(encoding="utf-8"))
     found: dict[str, NetType] = {}
     anywhere: dict[str, Member] = {}

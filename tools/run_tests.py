@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -74,7 +75,9 @@ def run(data: Path, name: str, marks: str, require: str | None) -> Result:
     command = [sys.executable, "-m", "coverage", "run", f"--data-file={data / '.coverage'}", "-m", "pytest", "-q"]
     command += ["-n", "auto", "--dist", "load" if name == "fast" else "loadgroup", "-m", marks, f"--counts={report}"]
     command += ["--require", require] if require else []
-    code = subprocess.run(command, cwd=ROOT, check=False).returncode
+    # Where the environment forbids to keep what was compiled, every worker, pyinfra and lab that a test starts compiles all of it again.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    code = subprocess.run(command, cwd=ROOT, check=False, env=environment).returncode
     found: Mapping[str, Any] = json.loads(report.read_text(encoding="utf-8")) if report.exists() else {}
     return Result(
         0 if code == NO_TESTS else code, Counter(found.get("outcomes", {})), Counter(found.get("contract", {}))
