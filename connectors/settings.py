@@ -112,7 +112,7 @@ class DirectorySettings(BaseModel):
     )
 
     server: str = ""
-    """DNS name of a domain controller; where a name leads to several, the one that answers first is asked by its own name from then on. The NetBIOS name of a domain was not tried, and no certificate has it; default: the host finds one"""
+    """DNS name of a domain controller, or a name that leads to one, which is then kept until the run ends; default: the host finds one"""
     port: Annotated[int, between(1, 65535)] = 389
     """TCP port, not one of the global catalog, which takes no changes; default 389, 636 with TLS"""
     tls: bool = False

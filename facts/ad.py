@@ -2,7 +2,7 @@
 Facts of Active Directory: a group, and one member of one group. Reading only.
 
 What is searched is decided in plans/directory_search.py; here it is sent, to which server and as whom. Host data, all optional:
-``directory_server`` (a domain controller or a domain; default: the one that the host finds), ``directory_port`` (389; with TLS 636),
+``directory_server`` (a domain controller, or a name that leads to one; default: the one that the host finds), ``directory_port`` (389; with TLS 636),
 ``directory_tls`` (False: signed and sealed), ``directory_user``, ``directory_password`` (default: the logon, which a member server cannot pass on).
 """
 
@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from ipaddress import ip_address
 from typing import Any, Final, NoReturn, TypeVar
 
 from pydantic import ValidationError
@@ -110,20 +111,43 @@ def connection_of(data: Mapping[str, Any]) -> Connection:
     return Connection(checked.server, checked.port, checked.tls, checked.user, checked.password)
 
 
-def pinned(connection: Connection, memory: dict[Any, Any]) -> Connection:
-    """The same connection, to the server that answered first in this run: what another one shows may be older than what was written."""
-    kept = memory.get(PINNED, {})
-    server = kept.get(connection.server, connection.server)
-    return Connection(server, connection.port, connection.tls, connection.user, connection.password)
+def pinned(connection: Connection, memory: Mapping[Any, Any]) -> Connection:
+    """
+    The same connection, to the server that answered first in this run, by the name that it gave itself: what another one shows may be older than
+    what was written, and it is the name that its certificate has. An address stays: it is one server's, and a name may not lead there.
+    """
+    server = reached(connection.server, memory)
+    return connection if not server or _is_address(connection.server) else replace(connection, server=server)
+
+
+def reached(asked: str, memory: Mapping[Any, Any]) -> str:
+    """The dnsHostName of the server that answered to this name first, "" before one did."""
+    server: str = memory.get(PINNED, {}).get(asked, "")
+    return server
 
 
 def pin(asked: str, answered: str, memory: dict[Any, Any]) -> None:
-    """
-    Remember which server answered. One that was named stays as it was named, unless the name is its domain's, which may lead elsewhere next time.
-    """
-    own, _, domain = answered.partition(".")
-    if answered and own and asked.lower() in ("", domain.lower()):
-        memory.setdefault(PINNED, {}).setdefault(asked, answered)
+    """Remember which server answered. Raises ValueError, which names both, where another one did before."""
+    if problem := elsewhere(answered, memory.setdefault(PINNED, {}).setdefault(asked, answered)):
+        raise ValueError(problem)
+
+
+def elsewhere(answered: str, expected: str) -> str:
+    """What is wrong where another server answered than the one that was read; "" where it is the same."""
+    if answered.casefold() == expected.casefold():
+        return ""
+    return (
+        f"{answered} answered, yet this run reads and writes at {expected}: "
+        "give the DNS name of one domain controller as directory_server, and run again"
+    )
+
+
+def _is_address(server: str) -> bool:
+    try:
+        ip_address(server)
+    except ValueError:
+        return server.casefold() == "localhost"
+    return True
 
 
 # -- the facts --
@@ -174,11 +198,12 @@ class AdGroupMember(HostFact[Membership]):
         return Membership(**data | {"group": _principal(data["group"]), "member": _principal(data["member"])})
 
 
-def edit_errors(answer: Answer) -> list[HostError | None]:
-    """What Edit-Directory answered, edit by edit; an edit that was not tried has an error that says so. Raises ValidationError."""
+def edited_by(answer: Answer) -> tuple[str, list[HostError | None]]:
+    """Which server answered Edit-Directory, and what, edit by edit; an edit that was not tried has an error that says so. Raises ValidationError."""
     edited = _Edited.model_validate(answer.result)
     untried = HostError("unknown", "Edit-Directory", "", "not tried, an edit before it failed")
-    return [None if one.done else (HostError(**dict(one.error)) if one.error else untried) for one in edited.edits]
+    errors = [None if one.done else (HostError(**dict(one.error)) if one.error else untried) for one in edited.edits]
+    return edited.server, errors
 
 
 # -- inside --

@@ -17,7 +17,7 @@ from typing_extensions import Generator, override
 
 from connectors.call import Answer, HostCall
 from connectors.errors import words
-from facts.ad import AdGroup, AdGroupMember, connection_of, edit_errors, pinned
+from facts.ad import AdGroup, AdGroupMember, connection_of, edited_by, elsewhere, pinned, reached
 from facts.base import read
 from model.change import Change
 from model.directory import Category, Group, Membership, Scope
@@ -130,8 +130,9 @@ class DirectoryEdit(HostCall):
     """
 
     def __init__(self, edits: Sequence[Edit]) -> None:
-        connection = pinned(connection_of(host.data.dict()), host.connector_data)
-        self.edits = tuple(edits)
+        asked = connection_of(host.data.dict())
+        connection = pinned(asked, host.connector_data)
+        self.edits, self.read_at = tuple(edits), reached(asked.server, host.connector_data)
         super().__init__(
             "Edit-Directory", secrets=connection.secrets(), **connection.arguments(), edits=list(self.edits)
         )
@@ -142,18 +143,21 @@ class DirectoryEdit(HostCall):
         if not ok:
             return ok, output
         try:
-            errors = edit_errors(Answer.unpack("\n".join(output.stdout_lines)))
+            server, errors = edited_by(Answer.unpack("\n".join(output.stdout_lines)))
         except (ValidationError, ValueError):
             return False, _said(["Edit-Directory: the host's answer has another shape; run again to see what is there"])
+        if len(errors) != len(self.edits):
+            return False, _said(["Edit-Directory: the host answered for other edits"])
         bad = [
             error
-            for edit, error in zip(self.edits, errors, strict=False)
+            for edit, error in zip(self.edits, errors, strict=True)
             if error is not None and not benign(edit, error.ldap, error.win32)
         ]
-        if bad or len(errors) != len(self.edits):
-            return False, _said(
-                [words(error) for error in bad] or ["Edit-Directory: the host answered for other edits"]
-            )
+        lines = [words(error) for error in bad]
+        if other := elsewhere(server, self.read_at):
+            lines.append(f"Edit-Directory: {other}. What was written, if anything, is at that other one")
+        if lines:
+            return False, _said(lines)
         return True, output
 
 

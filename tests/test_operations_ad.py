@@ -29,7 +29,7 @@ from connectors.call import Answer, Dialogue, HostCall
 from connectors.errors import ConnectorError, VerbError
 from connectors.frames import error_of
 from connectors.settings import directory_problems_of
-from facts.ad import AdGroup, AdGroupMember, Connection, connection_of, pin, pinned
+from facts.ad import AdGroup, AdGroupMember, Connection, connection_of, pin, pinned, reached
 from facts.base import UNREAD, read
 from lab import directory
 from model.secret import Secret
@@ -65,6 +65,8 @@ class Pyinfra:
         self.data: dict[str, Any] = {}
         self.machine = far.machine
         self.before_write: Callable[[], object] | None = None
+        self.after_write: Callable[[], object] | None = None
+        self.leads_to: Callable[[str], str] = lambda server: server  # to which server a name leads now
 
     def run(self, *steps: tuple[Any, dict[str, Any]], dry: bool = False) -> Run:
         run = Run()
@@ -101,10 +103,13 @@ class Pyinfra:
                 return memo[key]
             run.calls.append(command)
             args = dict(command.args)
+            args["server"] = self.leads_to(str(args["server"]))
             answer = self.far.call_on(self.machine, command.verb, secrets=command.revealed(), **args)
             if not answer["ok"]:
                 raise VerbError(error_of(answer))
             memo[key] = Answer(json.loads(json.dumps(answer["result"])))
+            if not command.is_read and self.after_write is not None:
+                self.after_write()
             return memo[key]
 
         def converse(dialogue: Dialogue) -> Answer:
@@ -416,14 +421,115 @@ def test_wrong_host_data_is_told_as_in_an_inventory(pyinfra: Pyinfra, data: dict
     assert "Pl4nted" not in run.text
 
 
-def test_the_first_server_that_answers_is_kept_and_one_that_was_named_stays() -> None:
+PINNED_BY: Final = {
+    "no name": ("", "dc01.contoso.com"),
+    "a domain": ("contoso.com", "dc01.contoso.com"),
+    "a domain in large letters": ("CONTOSO.COM", "dc01.contoso.com"),
+    "the NetBIOS name of a domain": ("CONTOSO", "dc01.contoso.com"),
+    "an alias": ("ldap.contoso.com", "dc01.contoso.com"),
+    "a short name": ("dc01", "dc01.contoso.com"),
+    "its own name in large letters": ("DC01.CONTOSO.COM", "dc01.contoso.com"),
+    "an address, which is one server": ("10.0.0.1", "10.0.0.1"),
+    "an address of IPv6": ("fd00::1", "fd00::1"),
+    "the host itself": ("localhost", "localhost"),
+}
+
+
+@pytest.mark.parametrize(("asked", "server"), PINNED_BY.values(), ids=PINNED_BY)
+def test_after_the_first_answer_the_server_is_asked_by_the_name_that_it_gave(asked: str, server: str) -> None:
     memory: dict[Any, Any] = {}
-    pin("", "dc01.contoso.com", memory)
-    pin("", "dc02.contoso.com", memory)
-    pin("10.0.0.1", "dc03.contoso.com", memory)
-    pin("contoso.com", "dc04.contoso.com", memory)
-    servers = [pinned(Connection(name), memory).server for name in ("", "10.0.0.1", "contoso.com", "dc05")]
-    assert servers == ["dc01.contoso.com", "10.0.0.1", "dc04.contoso.com", "dc05"]
+    assert (pinned(Connection(asked), memory), reached(asked, memory)) == (Connection(asked), "")
+    pin(asked, "dc01.contoso.com", memory)
+    pin(asked, "DC01.contoso.com", memory)
+    assert (pinned(Connection(asked), memory), reached(asked, memory)) == (Connection(server), "dc01.contoso.com")
+
+
+def test_another_server_than_the_first_is_an_error_that_names_both() -> None:
+    memory: dict[Any, Any] = {}
+    pin("10.0.0.1", "dc01.contoso.com", memory)
+    with pytest.raises(ValueError) as wrong:  # noqa: PT011 - the whole text is compared
+        pin("10.0.0.1", "dc02.contoso.com", memory)
+    assert str(wrong.value) == OTHER
+    assert reached("10.0.0.1", memory) == "dc01.contoso.com"
+
+
+OTHER: Final = (
+    "dc02.contoso.com answered, yet this run reads and writes at dc01.contoso.com: "
+    "give the DNS name of one domain controller as directory_server, and run again"
+)
+CREDENTIAL: Final = {"directory_user": "CONTOSO\\Administrator", "directory_password": "Passw0rd!lab"}
+
+
+class Beside(Twin):
+    """Another domain controller of a twin's lab, that holds what the first one holds now."""
+
+    def __init__(self, first: Twin) -> None:
+        self.engine, self.machine = first.engine, first.engine.machine("dc02", "dc")
+        self.server = "dc02.contoso.com"
+        self.machine.state.write(directory.DOCUMENT, first.machine.state.read(directory.DOCUMENT))
+
+
+@pytest.fixture
+def two(pyinfra: Pyinfra, far: Twin) -> Twin:
+    """A second domain controller of the same domain, and pyinfra on a member server that reaches both. They do not replicate."""
+    pyinfra.machine = far.engine.machine("mim01", "mim")
+    return Beside(far)
+
+
+@pytest.mark.parametrize("name", ["ldap.contoso.com", "contoso.com", "CONTOSO"])
+def test_a_name_that_leads_to_several_servers_is_read_and_written_at_the_first_that_answered(
+    pyinfra: Pyinfra, far: Twin, two: Twin, name: str
+) -> None:
+    pyinfra.data = CREDENTIAL | {"directory_server": name, "directory_tls": True}
+    turns = iter(["dc02", "dc01"] * 10)
+    pyinfra.leads_to = lambda server: next(turns) if server == name else server
+    before = usn(far)
+    run = pyinfra.run(member("anna"))
+    assert (run.failed, run.writes, usn(far), two.values(G, "member")) == (False, 1, before, (ANNA.encode(),))
+    assert [call.args["server"] for call in run.calls] == [name, *["dc02.contoso.com"] * (len(run.calls) - 1)]
+
+
+def test_a_write_that_another_server_answered_is_no_success_and_both_are_named(
+    pyinfra: Pyinfra, far: Twin, two: Twin
+) -> None:
+    pyinfra.data = CREDENTIAL | {"directory_server": "10.0.0.1"}
+    here = ["dc01"]
+    pyinfra.leads_to = lambda _: here[0]
+    pyinfra.before_write = lambda: here.__setitem__(0, "dc02")
+    run = pyinfra.run(member("anna"))
+    assert (run.failed, run.writes, far.values(G, "member"), two.values(G, "member")) == (
+        True,
+        1,
+        (),
+        (ANNA.encode(),),
+    )
+    assert f"Edit-Directory: {OTHER}. What was written, if anything, is at that other one" in run.text
+
+
+def test_a_write_that_another_server_refused_names_both_too(pyinfra: Pyinfra, far: Twin, two: Twin) -> None:
+    edit(two, delete(G))
+    pyinfra.data = CREDENTIAL | {"directory_server": "10.0.0.1"}
+    here = ["dc01"]
+    pyinfra.leads_to = lambda _: here[0]
+    pyinfra.before_write = lambda: here.__setitem__(0, "dc02")
+    run = pyinfra.run(member("anna"))
+    assert (run.failed, run.writes, far.values(G, "member")) == (True, 1, ())
+    assert f"Edit-Directory: {OTHER}. What was written, if anything, is at that other one" in run.text
+    assert "there is no such object" in run.text
+
+
+def test_a_read_back_that_another_server_answers_is_no_success_and_both_are_named(
+    pyinfra: Pyinfra, far: Twin, two: Twin
+) -> None:
+    edit(two, modify(G, "add", ANNA))  # there it is as wanted already
+    pyinfra.data = CREDENTIAL | {"directory_server": "10.0.0.1"}
+    here = ["dc01"]
+    pyinfra.leads_to = lambda _: here[0]
+    pyinfra.after_write = lambda: here.__setitem__(0, "dc02")
+    run = pyinfra.run(member("anna"))
+    assert (run.failed, run.writes, far.values(G, "member")) == (True, 1, (ANNA.encode(),))
+    assert OTHER in run.text
+    assert "anna in group G: written, but could not be read back; run again" in run.text
 
 
 # -- facts --
