@@ -157,11 +157,11 @@ function Open-Upload {
     # .SYNOPSIS
     #     Makes the file beside a target that becomes it later. Where there is a file whose rights it must have, it gets them while it is still empty.
     # .OUTPUTS
-    #     @{ path; beside; stream; sha }
+    #     @{ path; beside; stream; sha; held = the open target, from the comparison to the swap }
     param([string] $Path, [string] $Name, [string] $RightsOf = '')
     $beside = '{0}.{1}.new' -f $Path, $Name
     # WriteThrough and Flush($true): the bytes are on the disk before the swap.
-    $new = [ordered]@{ path = $Path; beside = $beside; stream = $null; sha = (New-Object -TypeName System.Security.Cryptography.SHA256CryptoServiceProvider) }
+    $new = [ordered]@{ path = $Path; beside = $beside; stream = $null; held = $null; sha = (New-Object -TypeName System.Security.Cryptography.SHA256CryptoServiceProvider) }
     $new.stream = [System.IO.FileStream]::new($beside, [System.IO.FileMode]::CreateNew, [System.IO.FileAccess]::Write, [System.IO.FileShare]::None, 65536, [System.IO.FileOptions]::WriteThrough)
     if ($RightsOf -cne '') {
         try {
@@ -200,8 +200,7 @@ function Close-Upload {
     # .SYNOPSIS
     #     Ends an upload and removes what it left beside the target. After a swap nothing is left, and nothing happens.
     param([System.Collections.IDictionary] $Upload)
-    if ($null -ne $Upload.stream) { $Upload.stream.Dispose() }
-    $Upload.sha.Dispose()
+    foreach ($one in $Upload.stream, $Upload.held, $Upload.sha) { if ($null -ne $one) { $one.Dispose() } }
     if (-not [System.IO.File]::Exists($Upload.beside)) { return }
     # A copied ACL or attribute may forbid it for a moment; a failed clean-up must not hide why the write failed.
     try { [System.IO.File]::Delete($Upload.beside) } catch { $null = $_ }
@@ -240,6 +239,8 @@ function Move-Upload {
     if ($Expected -ceq 'absent') { [System.IO.File]::Move($Upload.beside, $Upload.path); return }
     try { [System.IO.File]::Replace($Upload.beside, $Upload.path, [NullString]::Value) }
     catch {
+        # Its name is free only when nobody has the old file open any more.
+        if ($null -ne $Upload.held) { $Upload.held.Dispose() }
         # ReplaceFile may fail half way (1176, ERROR_UNABLE_TO_MOVE_REPLACEMENT): the old file is gone, the new one still has its own name.
         # It is complete and has the old one's rights, so it goes where it belongs; removing it would lose both.
         if ($_.Exception.GetBaseException() -is [System.IO.FileNotFoundException] -or (Get-PathKind -Path $Upload.path) -cne 'absent') { throw }
@@ -253,7 +254,8 @@ function Write-File {
         Replaces the content of one file in a single step, if it still is what the caller read.
     .DESCRIPTION
         Writes beside the target, in one call or in blocks, flushes to disk, compares the hash, then swaps: a reader sees the old content or the
-        new one, never a part. An existing target keeps its ACL, attributes and creation time. Whatever goes wrong, nothing is left beside it.
+        new one, never a part. An existing target keeps its ACL, attributes and creation time. Whatever goes wrong, nothing is left beside it,
+        unless the process is killed or the host loses its power: then NAME.<part or guid>.new may stay, and nobody takes it for the target.
     .OUTPUTS
         @{ sha256 = hash of the content now in place, null before that; done = bool }
     .EXAMPLE
@@ -310,9 +312,13 @@ function Write-File {
         }
         $hash = Complete-Upload -Upload $upload
         if ($hash -cne $Sha256) { throw New-Refusal -Kind 'invalid' -Where $Path -Why "the content that arrived has SHA-256 $hash, expected $Sha256" }
+        # Open until it is replaced: what nobody can write to in between cannot be lost. ReplaceFile asks for no more than this shares.
+        if ((Get-PathKind -Path $full) -ceq 'file') { $upload.held = Open-File -Path $full -Share 'Read, Delete' }
         Assert-Writable -Path $full -Named $Path -Expected $Expected
         Move-Upload -Upload $upload -Expected $Expected
-        @{ sha256 = (Get-ContentHash -Path $full -Named $Path -Share 'ReadWrite, Delete'); done = $true }
+        # From here on it is written: what a virus scanner has open now must not be told as a refusal. What was put there is known.
+        try { $hash = Get-ContentHash -Path $full -Named $Path -Share 'ReadWrite, Delete' } catch { $null = $_ }
+        @{ sha256 = $hash; done = $true }
     }
     finally { if ($null -ne $upload) { Close-Upload -Upload $upload } }
 }

@@ -292,6 +292,19 @@ def test_an_unfinished_upload_is_gone_with_its_process(mim01: Host) -> None:
     assert mim01.refused("Write-File", **whole, offset=2, blob=b"23") == Refused("conflict", path)
 
 
+@case("Write-File", cites="verbs.md: is read by nobody and in no upload's way; no verb deletes it", warm=True)
+def test_what_a_killed_process_left_beside_a_file_is_in_no_uploads_way_and_stays(mim01: Host) -> None:
+    path = mim01.file("a.txt", b"old")
+    left = [mim01.file(f"a.txt.{name}.new", b"x") for name in ("0123456789abcdef", "0123456789abcdef" * 2)]
+    whole: Args = {"path": path, "expected": sha256(b"old"), "sha256": sha256(b"0123"), "length": 4, "part": "1f"}
+    with mim01.watched() as seen:
+        assert mim01.ask("Write-File", **whole, offset=0, blob=b"01") == {"sha256": None, "done": False}
+        assert mim01.ask("Write-File", **whole, offset=2, blob=b"23") == {"sha256": sha256(b"0123"), "done": True}
+        mim01.ask("Write-File", path=path, expected=sha256(b"0123"), **written(b"new"))
+    assert seen.changes == {f"file {path}": (stands(b"old"), stands(b"new"))}
+    assert [mim01.content(one) for one in left] == [b"x", b"x"]
+
+
 @case("Write-File", cites="verbs.md: hash compared with `sha256` (`invalid` if not)", error="invalid")
 def test_content_that_arrives_with_another_hash_is_not_written(mim01: Host) -> None:
     path = mim01.file("a.txt", b"old")
