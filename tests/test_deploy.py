@@ -16,7 +16,7 @@ import pytest
 
 from lab.control import HOSTS, Role
 from lab.engine import Machine, Service
-from lab.seed import BASE_DN, MFA_SETTINGS, MIM_FOLDER, MIM_PRODUCT, certificate, mfa_settings, seed
+from lab.seed import BASE_DN, MFA_SETTINGS, MIM_FOLDER, MIM_PRODUCT, UNINSTALL, certificate, mfa_settings, seed
 from tests.clilab import CliLab, Done
 from tests.oplab import TIME, engines
 
@@ -34,6 +34,7 @@ OLDER: Final = (
     "restart it with --data restart_mim=true"
 )
 FIM_KEY: Final = r"HKLM\SYSTEM\CurrentControlSet\Services\FIMService"
+MIM_KEY: Final = rf"{UNINSTALL}\{{8F4E5B3C-6A1D-4C9E-9B57-0D2A7E61C450}}"
 BACKUP: Final = rf"{MFA_SETTINGS}.17f6ed57ef1b.bak"
 Announced = dict[str, tuple[str, ...]]
 
@@ -262,6 +263,47 @@ def test_mim_is_left_as_it_is_when_the_sdk_or_the_membership_failed_in_this_run(
     assert (dict(lab.machine("mim01").snapshot()), "mim01" in changed(lab, since)) == (start, False)
 
 
+# -- one domain controller for all --
+
+TWO_CONTROLLERS: Final[Mapping[str, Role]] = {**HOSTS, "dc02": "dc"}
+
+
+def joined(host: str) -> str:
+    return f"[{host}] {MEMBER}: 1 change"
+
+
+def test_of_two_domain_controllers_that_are_up_the_first_is_written_and_the_other_left_alone(tmp_path: Path) -> None:
+    with CliLab(tmp_path, hosts=TWO_CONTROLLERS) as lab:
+        since = lab.lab.mark()
+        dry = lab.pyinfra("--dry", "--diff")
+        assert (dry.code, joined("dc01") in announced(dry), joined("dc02") in announced(dry)) == (0, True, False)
+        run = lab.pyinfra("-y", "--diff")
+        assert (run.code, announced(run)) == (0, THE_JOB | restart(JOINED))
+        assert changed(lab, since) == {host: sorted(names) for host, names in CHANGED.items()}
+        again = lab.pyinfra("-y", "--diff")
+        assert (again.code, announced(again)) == (0, {})
+
+
+def test_where_the_first_domain_controller_is_down_the_second_is_read_and_written(tmp_path: Path) -> None:
+    with CliLab(tmp_path, hosts=TWO_CONTROLLERS) as lab:
+        lab.host_data["dc01"] = {"winrm_port": 1}
+        lab.write_inventory()
+        since = lab.lab.mark()
+        at_the_second = {head.replace("[dc01]", "[dc02]"): lines for head, lines in THE_JOB.items()}
+        dry = lab.pyinfra("--dry", "--diff")
+        shown = {TO_COME.get(head, head): lines for head, lines in (at_the_second | restart(JOINS)).items()}
+        assert (announced(dry), changed(lab, since)) == (shown, {})
+        run = lab.pyinfra("-y", "--diff")
+        assert announced(run) == at_the_second | restart(JOINED)
+        assert changed(lab, since) == {
+            {"dc01": "dc02"}.get(host, host): sorted(names) for host, names in CHANGED.items()
+        }
+        # The run was not whole: one host of the inventory could not be reached.
+        assert (dry.code, run.code) == (1, 1)
+        again = lab.pyinfra("-y", "--diff")
+        assert (announced(again), again.of("mim01").count(OLDER)) == ({}, 1)
+
+
 @pytest.mark.parametrize("option", ["--no-wait", "--serial"])
 def test_an_option_that_lets_hosts_overtake_each_other_is_refused_by_the_hosts_that_would(
     lab: CliLab, option: str
@@ -308,6 +350,28 @@ def test_a_membership_alone_restarts_the_service_in_the_run_that_writes_it(lab: 
     assert announced(lab.pyinfra("--dry", "--diff")) == joins | restart(JOINS)
     assert announced(lab.pyinfra("-y", "--diff")) == joins | restart(JOINED)
     assert changed(lab, since) == {"dc01": ["directory"], "mim01": ["service fimservice"]}
+
+
+def test_a_membership_of_a_run_that_was_cut_before_the_restart_is_said_and_never_taken_for_known(lab: CliLab) -> None:
+    converged(lab)
+    removed = lab.pyinfra(
+        "operations.ad.ad_group_member", "group=PhoneFactor Admins", "member=mimservice", "present=false", "-y",
+        "--limit", "domain_controllers", deploy="",
+    )  # fmt: skip
+    assert removed.code == 0, removed.text
+    machine = lab.machine("mim01")
+    installed = dict(machine.registry(MIM_KEY))
+    machine.set_registry(MIM_KEY, installed | {"DisplayVersion": "4.5.26.0"})
+    since = lab.lab.mark()
+    cut = lab.pyinfra("-y", "--diff")
+    assert (cut.code, announced(cut)) == (1, {f"[dc01] {MEMBER}: 1 change": THE_JOB[f"[dc01] {MEMBER}: 1 change"]})
+    assert changed(lab, since) == {"dc01": ["directory"]}
+    machine.set_registry(MIM_KEY, installed)
+    since = lab.lab.mark()
+    for arguments in (["--dry", "--diff"], ["-y", "--diff"]):
+        run = lab.pyinfra(*arguments)
+        assert (run.code, announced(run), run.of("mim01").count(OLDER), changed(lab, since)) == (0, {}, 1, {})
+    assert announced(lab.pyinfra("-y", "--diff", "--data", "restart_mim=true")) == restart("asked for")
 
 
 def test_restart_mim_restarts_it_in_every_run_that_says_so(lab: CliLab) -> None:
