@@ -58,7 +58,7 @@ class Group:
     A group as asked for by its sAMAccountName, or its absence.
 
     `holder` is what stands in the way of making it: another kind of object of that sAMAccountName, or one that has the DN `wanted_dn`.
-    `server` is the domain controller that answered.
+    `server` is the domain controller that answered. `missing_container` is the DN of the container that it would be made in, where there is none.
     """
 
     found: bool
@@ -66,6 +66,7 @@ class Group:
     wanted_dn: str
     holder: Principal | None
     server: str
+    missing_container: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """For `pyinfra ... fact`."""

@@ -41,7 +41,7 @@ def ad_group(
     + scope: ``global``, ``universal`` or ``domain-local``; a group of another scope is refused, never changed
     + category: ``security`` or ``distribution``; the same
     + description: ``None`` leaves it alone, an empty one takes it away
-    + path: DN of the container in which a new group is made; default CN=Users of the server's domain
+    + path: DN of the container in which a new group is made, which must be there; default CN=Users of the server's domain
 
     **Example:**
 

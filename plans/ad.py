@@ -35,14 +35,18 @@ def plan_group(
 
     + description: None leaves it alone, "" takes it away
 
-    Raises PlanError where something else has its name, and where it exists with another scope or category: that is never changed unasked
-    (ActiveDirectoryDsc #183: a default once turned universal groups into global ones).
+    Raises PlanError where something else has its name, where the container is not there, and where it exists with another scope or category:
+    that is never changed unasked (ActiveDirectoryDsc #183: a default once turned universal groups into global ones).
     """
     if current.group is None:
         _check_name(name)
         if current.holder is not None:
             raise PlanError(
                 f"it cannot be made: {current.holder.title}, a {current.holder.kind}, has that name already. Rename one of them"
+            )
+        if current.missing_container:
+            raise PlanError(
+                f"it cannot be made: there is no {current.missing_container} at {current.server}. Make it first, or give another path"
             )
         changes = [
             Change("distinguishedName", None, current.wanted_dn),

@@ -116,7 +116,7 @@ def classify(member: str) -> Name:
     r"""
     Which form a member is written in: SID, GUID with dashes, DN that ends in DC=, ``DOMAIN\name``, UPN, else sAMAccountName.
 
-    Raises PlanError for the empty text and for two backslashes.
+    Raises PlanError for the empty text, for two backslashes, and for a DN that cannot be read.
     """
     text = member.strip()
     if not text:
@@ -128,7 +128,11 @@ def classify(member: str) -> Name:
             raise PlanError(f"the member {error}") from None
     if _is_guid(text):
         return Name("guid", guid_to_text(guid_to_bytes(text)))
-    if _is_dn(text):
+    if re.search(r",\s*DC\s*=[^,=]*$", text, re.IGNORECASE) or _is_dn(text):
+        try:
+            parse_dn(text)
+        except ValueError as error:
+            raise PlanError(f"the member {error}") from None
         return Name("dn", text)
     if "\\" in text:
         domain, _, name = text.partition("\\")
@@ -147,8 +151,9 @@ def group_steps(group: str, path: str | None) -> Generator[Ask, Reply, Group]:
     + path: DN of the container that it would be made in; None is CN=Users of the server's domain
     """
     root = yield from root_steps()
-    wanted = f"CN={dn_value(group)},{path or f'CN=Users,{root.domain_dn}'}" if group else ""
-    searches = [_by_name("group", root.domain_dn, group)]
+    container = path or f"CN=Users,{root.domain_dn}"
+    wanted = f"CN={dn_value(group)},{container}" if group else ""
+    searches = [_by_name("group", root.domain_dn, group), Search("container", container, "base", "(objectClass=*)")]
     if wanted:
         searches.append(Search("holder", wanted, "base", "(objectClass=*)", PRINCIPAL))
     reply = yield Ask(tuple(searches))
@@ -156,7 +161,8 @@ def group_steps(group: str, path: str | None) -> Generator[Ask, Reply, Group]:
     found = next((hit for hit in hits if hit.kind == "group"), None)
     holders = [*hits, *(principal(entry) for entry in reply.found.get("holder", ()))]
     holder = None if found else next(iter(holders), None)
-    return Group(found is not None, found, wanted, holder, root.server)
+    missing = "" if found or reply.found["container"] else container
+    return Group(found is not None, found, wanted, holder, root.server, missing)
 
 
 def membership_steps(group: str, member: str) -> Generator[Ask, Reply, Membership]:
@@ -166,6 +172,8 @@ def membership_steps(group: str, member: str) -> Generator[Ask, Reply, Membershi
     Three calls where both are in the server's domain, four where the global catalog must be asked. A member that cannot be told is a `problem`
     in the result, not an error: the group may still be worth to know.
     """
+    if not group.strip():
+        return Membership(None, None, "none", "the group is empty: expected its sAMAccountName", "")
     try:
         name = classify(member)
     except PlanError as error:
@@ -347,9 +355,10 @@ def _in_domain(name: Name, root: Root, domains: Sequence[Domain], reply: Reply) 
         )
     if domain.dns == root.domain:
         return _one(reply.found["name"] or reply.found.get("dollar", ()), name, f"in {root.domain}")
-    searches = tuple(replace(search, base=domain.dn) for search in _first(name, root))
+    searches = tuple(_in_catalog(search, domain) for search in _first(name, root))
     other = yield _catalog(root, name, searches)
-    return _one(other.found["name"] or other.found.get("dollar", ()), name, f"in {domain.dns}")
+    hits = _held(other.found["name"], domain) or _held(other.found.get("dollar", ()), domain)
+    return _one(hits, name, f"in {domain.dns}")
 
 
 def _by_upn(name: Name, root: Root, domains: Sequence[Domain], reply: Reply) -> Generator[Ask, Reply, Principal]:
@@ -359,11 +368,13 @@ def _by_upn(name: Name, root: Root, domains: Sequence[Domain], reply: Reply) -> 
         hits += reply.found["implicit"]
     if len(domains) > 1:
         searches = [replace(_first(name, root)[0], base="")]
-        searches += [
-            _by_name("implicit", one.dn, before) for one in domains if suffix.lower() == one.dns != root.domain
-        ]
+        meant = next((one for one in domains if suffix.lower() == one.dns != root.domain), None)
+        if meant is not None:
+            searches.append(_in_catalog(_by_name("implicit", meant.dn, before), meant))
         other = yield _catalog(root, name, tuple(searches))
-        hits += [*other.found["upn"], *other.found.get("implicit", ())]
+        hits += other.found["upn"]
+        if meant is not None:
+            hits += _held(other.found["implicit"], meant)
     where = "in this forest" if len(domains) > 1 else f"in {root.domain}"
     return _one(hits, name, where)
 
@@ -404,6 +415,16 @@ def _catalog(root: Root, name: Name, searches: tuple[Search, ...]) -> Ask:
             f"{_shown(name)} may be in another domain of the forest, and {root.server} is no global catalog: give one as directory_server"
         )
     return Ask(searches, catalog=True)
+
+
+def _in_catalog(search: Search, domain: Domain) -> Search:
+    """A search of another domain, at the global catalog: without a limit, since there it finds what is in the domains below it, too."""
+    return replace(search, base=domain.dn, size_limit=0)
+
+
+def _held(entries: Sequence[Entry], domain: Domain) -> list[Entry]:
+    """Those that the domain itself holds, not one below it."""
+    return [entry for entry in entries if domain_of(entry.dn) == domain_of(domain.dn)]
 
 
 def _one(hits: Sequence[Entry], name: Name, where: str) -> Principal:

@@ -343,10 +343,15 @@ def test_a_description_that_changed_meanwhile_is_left_alone(pyinfra: Pyinfra, fa
     assert (run.failed, far.values(G, "description")) == (True, (b"theirs",))
 
 
-def test_a_container_that_is_not_there_fails_and_nothing_is_made(pyinfra: Pyinfra, far: Twin) -> None:
+@pytest.mark.parametrize("dry", [True, False], ids=["dry", "applied"])
+def test_a_container_that_is_not_there_fails_the_dry_run_too_and_nothing_is_made(
+    pyinfra: Pyinfra, far: Twin, dry: bool
+) -> None:
     before = usn(far)
-    run = pyinfra.run(the_group("N", path=f"OU=none,{BASE}"))
-    assert (run.failed, usn(far)) == (True, before)
+    run = pyinfra.run(the_group("N", path=f"OU=none,{BASE}"), dry=dry)
+    assert (run.failed, run.writes, usn(far)) == (True, 0, before)
+    text = f"it cannot be made: there is no OU=none,{BASE} at dc01.contoso.com. Make it first, or give another path"
+    assert f"group N: {text}" in run.text
 
 
 # -- the connection --

@@ -74,6 +74,20 @@ def test_what_no_member_can_be_is_refused(text: str) -> None:
         classify(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("CN=a+OU=b,DC=contoso,DC=com", "'+' needs a backslash"),
+        (r"CN=a\z,DC=contoso,dc = com", r"a broken escape at '\\z,DC=contoso,dc = com'"),
+        ("CN=a;b\\,DC=com", "';' needs a backslash"),
+    ],
+)
+def test_a_dn_that_cannot_be_read_is_not_taken_for_a_name(text: str, why: str) -> None:
+    with pytest.raises(PlanError) as refused:
+        classify(text)
+    assert str(refused.value) == f"the member {text!r} is no distinguished name: {why}"
+
+
 @few
 @given(st.text(max_size=30))
 def test_any_text_has_one_form_or_is_refused(text: str) -> None:
@@ -373,6 +387,50 @@ def test_members_of_a_forest(forest: Twin, member: str, dn: str | None, problem:
     assert calls <= 4
 
 
+class AtChild(Twin):
+    """The same forest, asked at a domain controller of CHILD: CONTOSO is another domain there, and the one above."""
+
+    def __init__(self, forest: Twin) -> None:
+        self.engine, self.machine, self.server = forest.engine, forest.machine, "child.contoso.com"
+
+    def call(self, verb: str, **args: Any) -> dict[str, Any]:
+        return super().call(verb, **{"server": self.server} | args)
+
+
+# A search below CONTOSO at the global catalog finds what is in CHILD, too: its domain is the one above.
+ABOVE = {
+    "a domain before the name means that domain, not one below it": ("CONTOSO\\anna", ANNA, ""),
+    "one below the domain is none of it": ("CONTOSO\\carl", None, r"no CONTOSO\carl in contoso.com (sAMAccountName carl and carl$)"),
+    "a computer below it is none of it": ("CONTOSO\\pc", None, r"no CONTOSO\pc in contoso.com (sAMAccountName pc and pc$)"),
+    "an implicit UPN means that domain, not one below it": ("bob@contoso.com", BOB, ""),
+    "an implicit UPN of one below the domain is none": (
+        "carl@contoso.com",
+        None,
+        "no carl@contoso.com in this forest (as userPrincipalName, as carl of the domain contoso.com, as sAMAccountName)",
+    ),
+    "the own domain": ("CHILD\\anna", f"CN=Anna,CN=Users,{CHILD}", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("member", "dn", "problem"), ABOVE.values(), ids=ABOVE)
+def test_members_of_the_domain_above(forest: Twin, member: str, dn: str | None, problem: str) -> None:
+    forest.add(f"CN=Bob,CN=Users,{CHILD}", user("bob"))
+    forest.add(f"CN=pc,CN=Computers,{CHILD}", {"objectClass": ["computer"], "sAMAccountName": ["pc$"]})
+    seen, _ = asked(AtChild(forest), membership_steps("CG", member))
+    assert (seen.group.dn if seen.group else "") == f"CN=CG,CN=Users,{CHILD}"
+    assert (seen.member.dn if seen.member else None, seen.problem) == (dn, problem)
+
+
+def test_however_many_domains_are_below_the_one_that_is_meant_it_is_found(forest: Twin) -> None:
+    for number in range(6):
+        below = f"DC=d{number},{BASE}"
+        forest.add(below, {"objectClass": ["domainDNS"], "nETBIOSName": [f"D{number}"]})
+        forest.add(f"CN=late,CN=Users,{below}", user("late"))
+    forest.add(f"CN=late,{USERS}", user("late"))
+    seen, _ = asked(AtChild(forest), membership_steps("CG", "CONTOSO\\late"))
+    assert (seen.member.dn if seen.member else None, seen.problem) == (f"CN=late,{USERS}", "")
+
+
 def test_sids_and_guids_of_the_other_domain(forest: Twin) -> None:
     carl = f"CN=Carl,CN=Users,{CHILD}"
     steps = membership_steps("U", carl)
@@ -476,6 +534,24 @@ def test_an_account_that_has_the_name_of_the_group_is_no_group(far: Twin) -> Non
     assert asked(far, membership_steps("bob", "anna"))[0].problem == f"bob ({BOB}) is a user, no group"
     now, _ = asked(far, group_steps("bob", None))
     assert (now.found, now.holder.dn if now.holder else None) == (False, BOB)
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_a_group_without_a_name_is_no_group_that_is_missing(far: Twin, name: str) -> None:
+    asks: list[Ask] = []
+    seen, _ = asked(far, membership_steps(name, "anna"), asks.append)
+    assert (seen.problem, asks) == ("the group is empty: expected its sAMAccountName", [])
+
+
+@pytest.mark.parametrize("path", [f"OU=none,{BASE}", f"CN=Users,DC=other,{BASE}"])
+def test_a_container_that_is_not_there_is_named_before_anything_is_made(far: Twin, path: str) -> None:
+    now, calls = asked(far, group_steps("N", path))
+    with pytest.raises(PlanError) as refused:
+        plan_group(now, "N", **WANTED)
+    expected = f"it cannot be made: there is no {path} at dc01.contoso.com. Make it first, or give another path"
+    assert (str(refused.value), calls) == (expected, 2)
+    there, _ = asked(far, group_steps("G", path))
+    assert plan_group(there, "G", **WANTED) == ()
 
 
 def test_an_object_that_has_the_dn_of_the_group_to_be_made_is_found(far: Twin) -> None:
