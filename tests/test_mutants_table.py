@@ -25,16 +25,16 @@ def test_a_mutant_changes_exactly_one_line_of_its_file(mutant: Mutant) -> None:
 
 
 @cache
-def tests_of(file: str) -> frozenset[str]:
+def names_in(file: str) -> frozenset[str]:
     tree = ast.parse((TREE / file).read_text(encoding="utf-8"))
     return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
 
 
 @pytest.mark.parametrize("mutant", ALL, ids=lambda mutant: mutant.name)
-def test_the_tests_of_a_mutant_exist(mutant: Mutant) -> None:
+def test_the_names_in_a_mutant_exist(mutant: Mutant) -> None:
     for test in mutant.tests:
         file, _, name = test.partition("::")
-        assert name.partition("[")[0] in tests_of(file)
+        assert name.partition("[")[0] in names_in(file)
 
 
 @pytest.mark.parametrize("mutant", [one for one in ALL if one.file.endswith(".py")], ids=lambda mutant: mutant.name)
