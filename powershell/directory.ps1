@@ -277,7 +277,8 @@ function ConvertTo-DirectoryEntry {
             if (-not $attributes.Contains($name)) { $attributes.Add($name, (New-Object -TypeName System.Collections.ArrayList)) }
             # By bytes: the indexer of the attribute gives a string whenever the bytes happen to be UTF-8.
             foreach ($value in $part.Attributes[$full].GetValues([byte[]])) { [void] $attributes[$name].Add([System.Convert]::ToBase64String([byte[]] $value)) }
-            $incomplete.Remove($name)
+            # The plain name beside a range is an empty list, and says nothing of the end.
+            if ($match.Success) { $incomplete.Remove($name) }
             if ($match.Success -and $match.Groups[2].Value -ne '*') {
                 $next = [int] $match.Groups[2].Value + 1
                 $incomplete[$name] = $next

@@ -1,0 +1,86 @@
+"""
+What the directory verbs make of answers that no server here gives: a server of Windows is asked by nobody, Samba answers otherwise (facts/ad.md 0).
+
+What they answer before a real directory is tests/contract/test_directory.py's.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import pytest
+
+import powershell
+from lab.process import LocalProcess
+from tests.test_powershell_core import LINUX, ON_LINUX, OPTIONS, Far, encoded, opened
+
+pytestmark = ON_LINUX
+
+ECHO: Final = "function Test-Echo {"
+# An entry as the class hands it over: the names of its attributes in this order, and the values of each as bytes.
+SHOW: Final = """
+function Test-Echo {
+    param([object] $Value)
+    $attributes = New-Object -TypeName System.Collections.Specialized.OrderedDictionary
+    $attributes.Add('AttributeNames', [string[]] $Value['names'])
+    foreach ($name in $Value['names']) {
+        $values = New-Object -TypeName System.Collections.ArrayList
+        foreach ($text in $Value['values'][$name]) { [void] $values.Add([System.Text.Encoding]::UTF8.GetBytes($text)) }
+        $held = [pscustomobject] @{ All = $values }
+        $held | Add-Member -MemberType ScriptMethod -Name GetValues -Value { param($Type) , $this.All.ToArray() }
+        $attributes.Add($name, $held)
+    }
+    $entry = [pscustomobject] @{ DistinguishedName = 'CN=G'; Attributes = $attributes }
+    @{ value = ConvertTo-DirectoryEntry -Connection $null -Entry $entry -Ranges @{} }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
+    home = tmp_path_factory.mktemp("home")
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(home),
+        "TERM": "dumb",
+        "POWERSHELL_TELEMETRY_OPTOUT": "1",
+        "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1",
+    }
+    running: list[LocalProcess] = []
+
+    def start(text: str) -> LocalProcess:
+        running.append(LocalProcess([str(LINUX), *OPTIONS, encoded(text.encode("utf-16-le"))], environment, home))
+        return running[-1]
+
+    text = powershell.script()
+    assert text.count(ECHO) == 1
+    yield opened(start, text.replace(ECHO, f"{SHOW}\nfunction Test-EchoOfTheVerbs {{"))
+    for process in running:
+        process.terminate()
+
+
+def entry(far: Far, names: Sequence[str], values: dict[str, list[str]]) -> Any:
+    answer, _ = far.call("Test-Echo", {"value": {"names": list(names), "values": values}})
+    assert answer["ok"], answer
+    return answer["result"]["value"]
+
+
+@pytest.mark.parametrize("names", [("member", "member;range=0-1"), ("member;range=0-1", "member")])
+def test_the_empty_list_beside_a_range_does_not_make_it_whole(far: Far, names: Sequence[str]) -> None:
+    # facts/ad.md 0.5: over 1500 members, plain `member` comes back empty beside `member;range=0-1499`.
+    members = [base64.b64encode(text).decode() for text in (b"CN=a", b"CN=b")]
+    assert entry(far, names, {"member": [], "member;range=0-1": ["CN=a", "CN=b"]}) == {
+        "dn": "CN=G",
+        "attributes": {"member": members},
+        "incomplete": {"member": 2},
+    }
+
+
+def test_the_last_range_is_the_end_of_a_list(far: Far) -> None:
+    assert entry(far, ["MEMBER;Range=2-*"], {"MEMBER;Range=2-*": ["CN=c"]}) == {
+        "dn": "CN=G",
+        "attributes": {"member": [base64.b64encode(b"CN=c").decode()]},
+        "incomplete": {},
+    }
