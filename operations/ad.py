@@ -7,7 +7,7 @@ Both are read and written at one domain controller: the first that answers in a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 from pyinfra.api import Host, State, StringCommand, operation
@@ -19,10 +19,12 @@ from connectors.call import Answer, HostCall
 from connectors.errors import words
 from facts.ad import AdGroup, AdGroupMember, connection_of, edited_by, elsewhere, pinned, reached
 from facts.base import read
-from model.change import Change
-from model.directory import Category, Group, Membership, Scope
+from model.change import Change, PlanError
+from model.directory import Category, Group, Membership, Principal, Scope
 from operations.converge import ParentMissingError, converge
-from plans.ad import Edit, benign, group_edits, member_edits, named, plan_group, plan_member
+from plans.ad import Edit, benign, group_edits, member_edits, named, plan_group, plan_member, refusal, to_come
+
+TO_COME: Final = "groups to come"  # key of pyinfra's free dict of a host: the groups that this run makes
 
 
 @operation()
@@ -51,7 +53,11 @@ def ad_group(
     """
 
     def plan(now: Group) -> tuple[Change, ...]:
-        return plan_group(now, group, scope=scope, category=category, description=description)
+        changes = plan_group(now, group, scope=scope, category=category, description=description)
+        if now.group is None:
+            coming = to_come(now, group, scope=scope, category=category)
+            host.connector_data.setdefault(TO_COME, {})[group_id(group)] = coming
+        return changes
 
     def write(now: Group, changes: Sequence[Change]) -> list[HostCall]:
         return [DirectoryEdit(group_edits(now, group, scope=scope, category=category, changes=changes))]
@@ -88,6 +94,9 @@ def ad_group_member(group: str, member: str, *, present: bool = True) -> Generat
         if now.group is None and not now.problem:
             if not present:
                 return ()
+            coming: Principal | None = host.connector_data.get(TO_COME, {}).get(group_id(group))
+            if coming is not None and now.member is not None and (reason := refusal(coming, now.member)):
+                raise PlanError(reason)
             who = named(now.member) if now.member else member
             text = f"there is no group {group} (asked {now.server})"
             raise ParentMissingError(text, group_id(group), [Change("member", None, who)])

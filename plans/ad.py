@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from model.change import Change, PlanError, Value
 from model.directory import Category, Group, Membership, Principal, Scope
-from plans.directory_search import SECURITY
+from plans.directory_search import SECURITY, domain_of
 from plans.ldap import filter_value, guid_to_bytes
 
 Edit: TypeAlias = dict[str, Any]
@@ -65,6 +65,18 @@ def plan_group(
     if description is None or (description or None) == before:
         return ()
     return (Change("description", before, description or None),)
+
+
+def to_come(current: Group, name: str, *, scope: Scope, category: Category) -> Principal:
+    """The group that `plan_group` makes, as far as it is known before: what it may hold can be told."""
+    return Principal(
+        "group",
+        dn=current.wanted_dn,
+        sam_account_name=name,
+        domain=domain_of(current.wanted_dn),
+        scope=scope,
+        category=category,
+    )
 
 
 def group_edits(

@@ -34,7 +34,7 @@ from facts.base import UNREAD, read
 from lab import directory
 from model.secret import Secret
 from operations.ad import ad_group, ad_group_member
-from tests.directory_cases import ANNA, BOB, G, L, fill
+from tests.directory_cases import ANNA, BOB, FOREIGN, G, L, fill
 from tests.directory_far import BASE, USERS, Twin, delete, edit, modify
 
 MFA: Final = f"CN=PhoneFactor Admins,{USERS}"
@@ -314,6 +314,37 @@ def test_a_group_is_made_once_and_its_member_with_it(pyinfra: Pyinfra, far: Twin
     assert (far.values(MFA, "member"), far.values(MFA, "groupType")) == ((BOB.encode(),), (b"-2147483646",))
     again = pyinfra.run(*steps)
     assert (again.writes, again.failed) == (0, False)
+
+
+COMING: Final = {
+    "one that its scope cannot hold": (
+        member("U", "PhoneFactor Admins"),
+        f"PhoneFactor Admins ({MFA}) is global; U (CN=U,{USERS}) is universal: a global group cannot hold it",
+    ),
+    "one of another forest": (
+        member(FOREIGN, "phonefactor admins"),
+        f"PhoneFactor Admins ({MFA}) is global; {FOREIGN} is of another forest: a global group cannot hold it",
+    ),
+}
+
+
+@pytest.mark.parametrize("dry", [True, False], ids=["dry", "applied"])
+@pytest.mark.parametrize(("step", "text"), COMING.values(), ids=COMING)
+def test_what_a_group_to_come_cannot_hold_is_refused_in_the_dry_run_too(
+    pyinfra: Pyinfra, far: Twin, step: Any, text: str, dry: bool
+) -> None:
+    before = usn(far)
+    run = pyinfra.run(the_group("PhoneFactor Admins"), step, dry=dry)
+    assert text in run.text
+    assert (run.failed, run.writes, usn(far)) == (True, 0, before)
+
+
+def test_a_group_to_come_of_a_wider_scope_may_hold_it(pyinfra: Pyinfra) -> None:
+    steps = (the_group("PhoneFactor Admins", scope="domain-local"), member("U", "PhoneFactor Admins"))
+    assert [(run.failed, run.writes) for run in (pyinfra.run(*steps, dry=True), pyinfra.run(*steps))] == [
+        (False, 0),
+        (False, 2),
+    ]
 
 
 def test_a_group_of_another_scope_is_reported_and_left_as_it_is(pyinfra: Pyinfra, far: Twin) -> None:
