@@ -67,6 +67,7 @@ class About:
     + cites: `FILE: words that stand in it`, of docs/verbs.md; or `FILE N`, a section of shared/facts
     + error: the kind of error that it shows, None where it shows an answer
     + warm: whether it needs several calls to one process, which batch does not have
+    + light: whether it speaks for its verb where only one answer and one error of each is run; else the first one does
     """
 
     name: str
@@ -74,6 +75,7 @@ class About:
     cites: str
     error: Kind | None
     warm: bool
+    light: bool
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,9 @@ OTHERS: Final = tuple(
 REGISTERED: Final[dict[str, About]] = {}
 
 
-def case(*verbs: str, cites: str, error: Kind | None = None, warm: bool = False) -> Callable[[Function], Function]:
+def case(
+    *verbs: str, cites: str, error: Kind | None = None, warm: bool = False, light: bool = False
+) -> Callable[[Function], Function]:
     """Make a test function a case of the contract. Raises ValueError for a verb that is not in ERRORS, or without a citation."""
     if not verbs or not set(verbs) <= ERRORS.keys():
         raise ValueError(f"{verbs} are no verbs of docs/verbs.md")
@@ -111,7 +115,7 @@ def case(*verbs: str, cites: str, error: Kind | None = None, warm: bool = False)
 
     def register(function: Function) -> Function:
         name = f"{function.__module__.rpartition('.')[2]}.py::{function.__name__}"
-        REGISTERED[name] = About(name, verbs, cites, error, warm)
+        REGISTERED[name] = About(name, verbs, cites, error, warm, light)
         return function
 
     return register
@@ -123,15 +127,19 @@ def about(function: Callable[..., Any]) -> About | None:
 
 
 def is_light(one: About) -> bool:
-    """Whether it is the first answer, or the first error, of its verb in its module: what runs in every mode and culture of `powershell`."""
+    """
+    Whether it is the answer, or the error, that speaks for its verb in its module: what runs in every mode and culture of `powershell`.
+
+    The first, unless another is said to be `light`: in batch each call is a process, and real ones take seconds.
+    """
     if len(one.verbs) > 1:
         return False
     module = one.name.partition("::")[0]
     if module == RUNTIME and one.verbs != ("Test-Echo",):
         return False  # the verbs of the other modules serve there as examples
-    same = (other for name, other in REGISTERED.items() if name.startswith(f"{module}::"))
-    first = next(other for other in same if other.verbs == one.verbs and bool(other.error) == bool(one.error))
-    return first is one
+    same = [other for name, other in REGISTERED.items() if name.startswith(f"{module}::") and other.verbs == one.verbs]
+    same = [other for other in same if bool(other.error) == bool(one.error)]
+    return one is next((other for other in same if other.light), same[0])
 
 
 def variants(one: About) -> tuple[Variant, ...]:

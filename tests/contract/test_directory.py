@@ -371,7 +371,7 @@ def test_a_wrong_password_changes_nothing(directory: Directory) -> None:
     assert directory.members() == set()
 
 
-@case("Edit-Directory", cites='verbs.md: "class": ""')
+@case("Edit-Directory", cites='verbs.md: "class": ""', light=True)
 def test_a_group_is_made_with_one_request(directory: Directory) -> None:
     assert edit(directory, make(f"CN=N,{USERS}", "group", group("N", "domain-local", BOB))) == [DONE]
     assert directory.members(f"CN=N,{USERS}") == {BOB}

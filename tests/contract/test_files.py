@@ -345,7 +345,7 @@ def test_arguments_of_another_form_are_invalid_by_their_name(mim01: Host) -> Non
     assert mim01.content(path) is None
 
 
-@case("Write-File", cites="verbs.md: Open elsewhere: `locked`", error="locked")
+@case("Write-File", cites="verbs.md: Open elsewhere: `locked`", error="locked", light=True)
 def test_a_target_that_is_open_elsewhere_is_locked(mim01: Host) -> None:
     path = mim01.file("a.txt", b"old")
     with mim01.machine.locked(path):

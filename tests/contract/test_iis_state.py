@@ -95,7 +95,7 @@ def test_a_new_pool_that_was_does_not_know_in_time_is_a_timeout(iis: Iis) -> Non
     assert error == Refused("timeout", "New Pool", NO_OBJECT)
 
 
-@case("Set-IisState", cites="verbs.md: Waits, with a fresh manager each time")
+@case("Set-IisState", cites="verbs.md: Waits, with a fresh manager each time", light=True)
 def test_a_new_site_is_waited_for_and_runs(iis: Iis) -> None:
     assert iis.edit(
         {"op": "add", "section": POOLS, "tag": "add", "a": {"name": "New Pool", "autoStart": False}},
