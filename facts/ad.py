@@ -25,7 +25,8 @@ from facts.base import HostAnswer, HostFact
 from model.directory import Group, Membership, Principal
 from model.error import ErrorKind, HostError
 from model.secret import Secret
-from plans.directory_search import Ask, Entry, Reply, group_steps, membership_steps
+from plans.directory_entry import Ask, Entry, Reply
+from plans.directory_search import group_steps, membership_steps
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from model.change import Change, PlanError, Value
 from model.directory import Category, Group, Membership, Principal, Scope
-from plans.directory_search import SECURITY, domain_of
+from plans.directory_entry import SECURITY, domain_of
 from plans.ldap import filter_value, guid_to_bytes
 
 Edit: TypeAlias = dict[str, Any]

@@ -1,5 +1,6 @@
 """
-What is searched to find a group, a member, and whether the one is in the other. Pure: searches out, entries in; who sends them is facts/ad.py.
+What is searched to find a group, a member, and whether the one is in the other. Pure: searches out, entries in; who sends them is facts/ad.py,
+what they and the entries are is directory_entry.py.
 
 The steps are generators: each yields what can be asked in one call and is sent the reply. Which searches, and why: facts/ad.md 2, 8.3 and 8.4. No
 member list is ever read, no first hit is ever taken.
@@ -8,12 +9,13 @@ member list is ever read, no first hit is ever taken.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal, NoReturn, TypeAlias
 
 from model.change import PlanError
-from model.directory import Category, Domain, Group, How, Kind, Membership, Principal, Scope
+from model.directory import Domain, Group, How, Membership, Principal
+from plans.directory_entry import Ask, Entry, Reply, Root, Search, domain_of, domains_of, principal
 from plans.ldap import dn_value, filter_value, guid_to_bytes, guid_to_text, parse_dn, sid_to_bytes, sid_to_text
 
 Form: TypeAlias = Literal["name", "domain", "upn", "dn", "sid", "guid"]
@@ -31,72 +33,7 @@ PRINCIPAL: Final = (
 DOMAINS: Final = "(&(objectClass=crossRef)(systemFlags:1.2.840.113556.1.4.803:=2))"
 CHAIN: Final = "1.2.840.113556.1.4.1941"
 CANDIDATES: Final = 5  # enough for a message; more than one is an error anyway
-BUILTIN, SECURITY = 1, 0x80000000
-SCOPES: Final[Mapping[int, Scope]] = {2: "global", 4: "domain-local", 8: "universal"}
 NOT_IN_PARTITIONS: Final = ("builtin", "nt authority", "nt-autorität")
-
-
-@dataclass(frozen=True)
-class Search:
-    """One search of Search-Directory."""
-
-    id: str
-    base: str
-    scope: Literal["base", "one", "sub"]
-    filter: str
-    attributes: tuple[str, ...] = ("1.1",)
-    size_limit: int = 0
-
-
-@dataclass(frozen=True)
-class Ask:
-    """What is asked in one call: of the domain controller, or of its global catalog."""
-
-    searches: tuple[Search, ...]
-    catalog: bool = False
-
-
-@dataclass(frozen=True)
-class Entry:
-    """An entry as it was found. Attributes by lower-case name, values as bytes."""
-
-    dn: str
-    attributes: Mapping[str, tuple[bytes, ...]]
-
-    def texts(self, name: str) -> tuple[str, ...]:
-        """The values of an attribute as text."""
-        return tuple(value.decode("utf-8", "replace") for value in self.attributes.get(name.lower(), ()))
-
-    def text(self, name: str) -> str:
-        """The first value as text, "" where there is none."""
-        return next(iter(self.texts(name)), "")
-
-    def data(self, name: str) -> bytes:
-        """The first value, b"" where there is none."""
-        return next(iter(self.attributes.get(name.lower(), ())), b"")
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What came back: the name of the server, and the entries by the id of their search."""
-
-    server: str
-    found: Mapping[str, tuple[Entry, ...]]
-
-
-@dataclass(frozen=True)
-class Root:
-    """The server that answers, from its rootDSE."""
-
-    domain_dn: str
-    configuration_dn: str
-    server: str
-    catalog: bool
-
-    @property
-    def domain(self) -> str:
-        """The DNS name of its domain."""
-        return domain_of(self.domain_dn)
 
 
 @dataclass(frozen=True)
@@ -205,67 +142,6 @@ def root_steps() -> Generator[Ask, Reply, Root]:
         raise PlanError(f"{reply.server} has no domain: is it a domain controller?")
     ready = entry.text("isGlobalCatalogReady") == "TRUE"
     return Root(entry.text("defaultNamingContext"), entry.text("configurationNamingContext"), reply.server, ready)
-
-
-# -- reading entries --
-
-
-def principal(entry: Entry) -> Principal:
-    """An entry as a principal. Raises ValueError for one that has no DC in its name, or a broken SID or GUID."""
-    classes = {name.lower() for name in entry.texts("objectClass")}
-    kinds: tuple[tuple[str, Kind], ...] = (
-        ("group", "group"),
-        ("computer", "computer"),  # managed service accounts are computers, too
-        ("user", "user"),
-        ("contact", "contact"),
-        ("foreignsecurityprincipal", "foreign"),
-    )
-    kind: Kind = next((kind for name, kind in kinds if name in classes), "other")
-    sid = entry.data("objectSid")
-    group_type = int(entry.text("groupType")) if kind == "group" else None
-    return Principal(
-        kind,
-        dn=entry.dn,
-        guid=guid_to_text(entry.data("objectGUID")),
-        sid=sid_to_text(sid) if sid else "",
-        sam_account_name=entry.text("sAMAccountName"),
-        domain=domain_of(entry.dn),
-        scope=None if group_type is None else scope_of(group_type),
-        category=None if group_type is None else category_of(group_type),
-        group_type=group_type,
-        builtin=bool((group_type or 0) & BUILTIN),
-        primary_rid=int(entry.text("primaryGroupID")) if entry.text("primaryGroupID") else None,
-        description=entry.text("description") or None,
-    )
-
-
-def scope_of(group_type: int) -> Scope:
-    """The scope in a groupType ([MS-ADTS] 2.2.12). Raises ValueError where there is none."""
-    scope = SCOPES.get(group_type & 0xE)
-    if scope is None:
-        raise ValueError(f"the groupType {group_type} has no scope")
-    return scope
-
-
-def category_of(group_type: int) -> Category:
-    """Whether a groupType is of a security group."""
-    return "security" if group_type & SECURITY else "distribution"
-
-
-def domain_of(dn: str) -> str:
-    """The DNS name of the domain that a DN ends in, lower case; "" for none."""
-    parts = parse_dn(dn)
-    names = []
-    for attribute, value in reversed(parts):
-        if attribute != "dc":
-            break
-        names.append(value.lower())
-    return ".".join(reversed(names))
-
-
-def domains_of(entries: Iterable[Entry]) -> tuple[Domain, ...]:
-    """The domains of the forest, from their cross references."""
-    return tuple(Domain(e.text("nCName"), e.text("dnsRoot").lower(), e.text("nETBIOSName")) for e in entries)
 
 
 # -- inside --

@@ -13,7 +13,7 @@ import powershell
 from connectors.frames import Frame, FrameReader, new_token, request_line, script_line
 from lab import directory, samba, verbs
 from lab.python_engine import PythonEngine, PythonMachine
-from plans.directory_search import Ask, Entry, Reply
+from plans.directory_entry import Ask, Entry, Reply
 
 T = TypeVar("T")
 

@@ -14,7 +14,8 @@ from lab import directory
 from model.change import Change, PlanError
 from model.directory import Group, Kind, Membership, Principal, Scope
 from plans.ad import benign, group_edits, group_type, member_edits, plan_group, plan_member, refusal
-from plans.directory_search import Ask, Name, category_of, classify, domain_of, group_steps, membership_steps, scope_of
+from plans.directory_entry import Ask, category_of, domain_of, scope_of
+from plans.directory_search import Name, classify, group_steps, membership_steps
 from tests.directory_cases import ANNA, BOB, DONE, FOREIGN, G, L, fill
 from tests.directory_far import BASE, USERS, Twin, asked, delete, edit, group, modify, user
 
@@ -453,7 +454,7 @@ def test_a_server_that_is_no_catalog_is_named_where_one_is_needed(forest: Twin) 
     ask = next(steps)
     assert [search.id for search in ask.searches] == ["root"]
     # The root of a server that is no catalog differs in this one value.
-    from plans.directory_search import Entry, Reply  # noqa: PLC0415 - only here is a reply made by hand
+    from plans.directory_entry import Entry, Reply  # noqa: PLC0415 - only here is a reply made by hand
 
     root = Entry(
         "",
