@@ -1,7 +1,7 @@
 """
 What a new directory of the lab holds: a forest of one domain, and how another domain joins it. Always the same, GUIDs and SIDs too.
 
-Only the containers, groups and accounts that matter here are in it. What an entry is: directory_store.py.
+Only the containers, groups and accounts that matter here are in it. What an entry is: directory_entry.py.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import uuid
 from typing import Any, Final
 
+from lab.directory_entry import GLOBAL, LOCAL, SECURITY, SPACE, UNIVERSAL
 from lab.directory_filter import sid_bytes, sid_text
-from lab.directory_store import GLOBAL, LOCAL, SECURITY, SPACE, UNIVERSAL, Store
+from lab.directory_store import Store
 
 ADMINISTRATOR_PASSWORD: Final = b"Passw0rd!lab"  # of a directory that is a file
 

@@ -1,98 +1,35 @@
 """
 What the lab's directory holds, and what Active Directory lets one do to it: entries, links, domains, groups. No verbs, no connection, no disk.
 
-Rules and codes are facts/ad.md 3 and 4; where those are silent, the choice is said at the place. Several domains of one forest may be in one
-store; whose domain controller is asked is lab/directory.py's.
+What one entry is: directory_entry.py. Rules and codes are facts/ad.md 3 and 4; where those are silent, the choice is said at the place. Several
+domains of one forest may be in one store; whose domain controller is asked is lab/directory.py's.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
+from lab.directory_entry import (
+    CLASSES,
+    COMPUTED,
+    GLOBAL,
+    LOCAL,
+    PRINCIPALS,
+    SECURITY,
+    SPACE,
+    UNIVERSAL,
+    WELL_KNOWN_FSP,
+    Domain,
+    Entry,
+    LdapError,
+    change,
+    from_json,
+    sid_of,
+    to_json,
+)
 from lab.directory_filter import DnError, DnKey, Subject, dn_key, guid_of, parent_of, sid_bytes, sid_text, split_dn
-
-SPACE: Final = uuid.UUID(
-    "5f1d3b2a-9b0c-5d6e-8f70-616263646566"
-)  # GUIDs of what a new directory holds are made from names
-GLOBAL, LOCAL, UNIVERSAL, SECURITY = 2, 4, 8, 0x80000000
-CLASSES: Final[Mapping[str, tuple[str, ...]]] = {
-    "user": ("top", "person", "organizationalPerson", "user"),
-    "computer": ("top", "person", "organizationalPerson", "user", "computer"),
-    "msds-groupmanagedserviceaccount": ("top", "person", "organizationalPerson", "user", "computer", "msDS-GroupManagedServiceAccount"),
-    "contact": ("top", "person", "organizationalPerson", "contact"),
-    "group": ("top", "group"),
-    "foreignsecurityprincipal": ("top", "foreignSecurityPrincipal"),
-    "container": ("top", "container"),
-    "organizationalunit": ("top", "organizationalUnit"),
-    "domaindns": ("top", "domain", "domainDNS"),
-    "configuration": ("top", "configuration"),
-    "crossrefcontainer": ("top", "crossRefContainer"),
-    "crossref": ("top", "crossRef"),
-}  # fmt: skip
-PRINCIPALS: Final = ("user", "computer", "group", "msds-groupmanagedserviceaccount")
-MANY: Final = frozenset(
-    {"objectclass", "serviceprincipalname", "proxyaddresses", "member", "othertelephone", "dnsroot"}
-)
-COMPUTED: Final = frozenset(
-    {"memberof", "distinguishedname", "objectguid", "name", "objectsid", "usnchanged", "usncreated", "objectclass"}
-)
-HIDDEN: Final = "unicodepwd"  # can be written, never read
-WELL_KNOWN_FSP: Final = "22b70c67d56e4efb91e9300fca3dc1aa"
-
-
-class LdapError(Exception):
-    """A result code that is no success; `win32` is the number that begins Windows' text, None where the facts give none."""
-
-    def __init__(self, code: int, win32: int | None = None, references: Sequence[str] = ()) -> None:
-        super().__init__(code, win32)
-        self.code, self.win32, self.references = code, win32, tuple(references)
-
-
-@dataclass
-class Entry:
-    """One object. `attributes` has stored values by lower-case name; members are links, kept by GUID, so a renamed member stays one."""
-
-    guid: uuid.UUID
-    dn: str
-    attributes: dict[str, list[bytes]] = field(default_factory=dict)
-    members: list[uuid.UUID] = field(default_factory=list)
-
-    def text(self, name: str, default: str = "") -> str:
-        """The first value of an attribute as text."""
-        found = self.attributes.get(name)
-        return found[0].decode("utf-8", "replace") if found else default
-
-    def number(self, name: str) -> int:
-        """The first value of an attribute as a number, 0 where there is none."""
-        return int(self.text(name, "0"))
-
-    @property
-    def kind(self) -> str:
-        """Its most special class, in lower case."""
-        return self.attributes["objectclass"][-1].decode().lower()
-
-    @property
-    def sid(self) -> bytes:
-        """Its SID, b"" for what has none."""
-        return (self.attributes.get("objectsid") or [b""])[0]
-
-
-@dataclass(frozen=True)
-class Domain:
-    """A domain of the forest."""
-
-    dn: str
-    dns: str
-    netbios: str
-    sid: bytes
-
-    @property
-    def key(self) -> DnKey:
-        """Of its DN."""
-        return dn_key(self.dn)
 
 
 class Store:
@@ -107,7 +44,7 @@ class Store:
         self.by_dn: dict[DnKey, uuid.UUID] = {}
         self._domains: list[Domain] = []  # as last seen, forgotten when a cross reference comes or goes
         for one in document["entries"]:
-            values = {name: [_from_json(value) for value in found] for name, found in one["attributes"].items()}
+            values = {name: [from_json(value) for value in found] for name, found in one["attributes"].items()}
             self._put(
                 Entry(uuid.UUID(one["guid"]), one["dn"], values, [uuid.UUID(text) for text in one.get("members", [])])
             )
@@ -116,7 +53,7 @@ class Store:
         """The document that this store is made of again."""
         entries = []
         for entry in self.entries.values():
-            values = {name: [_to_json(value) for value in found] for name, found in entry.attributes.items()}
+            values = {name: [to_json(value) for value in found] for name, found in entry.attributes.items()}
             one: dict[str, Any] = {"guid": str(entry.guid), "dn": entry.dn, "attributes": values}
             entries.append(one | {"members": [str(guid) for guid in entry.members]} if entry.members else one)
         return {
@@ -155,7 +92,7 @@ class Store:
                 case "GUID" if (guid := guid_of(text)) is not None:
                     return self.entries.get(guid)
                 case "SID":
-                    sid = _sid(text)
+                    sid = sid_of(text)
                     return next(
                         (entry for entry in self.entries.values() if entry.sid == sid and entry.kind != "domaindns"),
                         None,
@@ -285,7 +222,7 @@ class Store:
             elif name in COMPUTED:
                 raise LdapError(53)
             else:
-                _change(attributes, name, op, values)
+                change(attributes, name, op, values)
         self._consistent(entry, attributes)
         for one in new:
             self._put(one)
@@ -331,7 +268,7 @@ class Store:
             return found
         if not name.upper().startswith("<SID="):
             raise LdapError(32, 0x525)
-        sid = _sid(name[5:].removesuffix(">"))
+        sid = sid_of(name[5:].removesuffix(">"))
         # Of our own forest: an object that does not exist. Which code AD gives is not known (facts/ad.md 3, FSP).
         if any(sid[8:-4] == domain.sid[8:] for domain in self.domains()):
             raise LdapError(32, 0x525)
@@ -430,43 +367,3 @@ class Store:
 def parent_key(dn: str) -> DnKey:
     """The key of the DN above; () at the top."""
     return dn_key(dn)[1:]
-
-
-def _change(attributes: dict[str, list[bytes]], name: str, op: str, values: Sequence[bytes]) -> None:
-    """Change one plain attribute. Strict: what is there is not added again, what is not there is not deleted."""
-    now = attributes.get(name, [])
-    if op == "add":
-        if any(value in now for value in values) or len(set(values)) < len(values):
-            raise LdapError(20, 0x2083)
-        after = [*now, *values]
-        if len(after) > 1 and name not in MANY:
-            raise LdapError(20, 0x200D)
-    elif op == "delete":
-        if not now or any(value not in now for value in values):
-            raise LdapError(16, 0x2085)
-        after = [value for value in now if value not in values] if values else []
-    else:
-        after = list(values)
-    if after:
-        attributes[name] = after
-    else:
-        attributes.pop(name, None)
-
-
-def _sid(text: str) -> bytes:
-    try:
-        return sid_bytes(text) if text[:2].upper() == "S-" else bytes.fromhex(text)
-    except ValueError:
-        raise LdapError(34) from None
-
-
-def _to_json(value: bytes) -> Any:
-    try:
-        text = value.decode("utf-8")
-    except UnicodeDecodeError:
-        return {"hex": value.hex()}
-    return text if text.isprintable() else {"hex": value.hex()}
-
-
-def _from_json(value: Any) -> bytes:
-    return bytes.fromhex(value["hex"]) if isinstance(value, dict) else str(value).encode()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lab import directory
-from lab.directory_store import LdapError
+from lab.directory_entry import LdapError
 from plans.directory_search import membership_steps
 from tests.directory_cases import (
     ANNA,
