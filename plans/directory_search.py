@@ -304,8 +304,8 @@ def _held(entries: Sequence[Entry], domain: Domain) -> list[Entry]:
 
 
 def _one(hits: Sequence[Entry], name: Name, where: str) -> Principal:
-    """The one object among the hits, found by whichever search. Raises _UnresolvedError for none and for several."""
-    found = {hit.guid: hit for hit in map(principal, hits)}
+    """The one object among the hits, found by whichever search, as the first one shows it. Raises _UnresolvedError for none and for several."""
+    found = {hit.guid: hit for hit in map(principal, reversed(hits))}  # a catalog, asked last, may show less of it
     if not found:
         _missing(name, where)
     if len(found) > 1:

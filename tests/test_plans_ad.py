@@ -432,6 +432,25 @@ def test_however_many_domains_are_below_the_one_that_is_meant_it_is_found(forest
     assert (seen.member.dn if seen.member else None, seen.problem) == (f"CN=late,{USERS}", "")
 
 
+class PartialCatalog(Twin):
+    """The same forest, whose global catalog shows less of an account than its domain does: here, not its primary group."""
+
+    def __init__(self, forest: Twin) -> None:
+        self.engine, self.machine, self.server = forest.engine, forest.machine, forest.server
+
+    def call(self, verb: str, **args: Any) -> dict[str, Any]:
+        answer = super().call(verb, **args)
+        for one in answer["result"]["searches"] if args.get("port") == 3268 else []:
+            for entry in one["entries"]:
+                entry["attributes"].pop("primarygroupid", None)
+        return answer
+
+
+def test_what_the_domain_controller_shows_of_a_member_counts_before_its_catalog(forest: Twin) -> None:
+    seen, _ = asked(PartialCatalog(forest), membership_steps("Domain Users", "anna.smith@contoso.com"))
+    assert (seen.member.dn if seen.member else "", seen.how, seen.problem) == (ANNA, "primary", "")
+
+
 def test_sids_and_guids_of_the_other_domain(forest: Twin) -> None:
     carl = f"CN=Carl,CN=Users,{CHILD}"
     steps = membership_steps("U", carl)
