@@ -65,7 +65,8 @@ function New-IisRefusal {
     if ($code -eq 2147942405) { $kind, $why = 'denied', 'the host does not let this account do it (5, access denied)' }
     elseif ($code -eq 2147746132) { $kind, $why = 'not-installed', 'the configuration system of IIS is not registered (0x80040154)' }
     elseif ($Phase -eq 'commit') {
-        if ($load -or $root -is [System.IO.IOException]) { $kind, $why = 'conflict', 'the file changed or was in use while it was written: nothing was written, read again' }
+        # Another error of input and output, a full disk for one, may come when a part is written.
+        if ($load) { $kind, $why = 'conflict', 'the file changed or was in use while it was written: nothing was written, read again' }
         else { $why = 'the commit failed: read back what was written' }
     }
     elseif ($Phase -eq 'state') {
@@ -543,9 +544,12 @@ function Edit-IisConfig {
             $where = if ($edit -is [System.Collections.IDictionary]) { '{0}@{1}' -f $edit['section'], $edit['location'] } else { 'edits' }
             Set-IisEdit -Manager $manager -Edit $edit -Where $where -Before "edit ${number}: "
         }
-        try { if ($number -gt 0) { $manager.CommitChanges() } }
-        catch { throw New-IisRefusal -Thrown $_.Exception -Phase 'commit' -Where $file.path }
-        $after = Get-ContentHash -Path $file.path -Named $file.path -Share 'ReadWrite, Delete'
+        $after = $before
+        if ($number -gt 0) {
+            try { $manager.CommitChanges() } catch { throw New-IisRefusal -Thrown $_.Exception -Phase 'commit' -Where $file.path }
+            try { $after = Get-ContentHash -Path $file.path -Named $file.path -Share 'ReadWrite, Delete' }
+            catch { throw New-Refusal -Kind 'unknown' -Where $file.path -Why 'written, but it could not be read back: read it again' -HResult $_.Exception.GetBaseException().HResult }
+        }
         [ordered]@{ sha256 = $after; changed = $after -ne $before }
     }
     finally { $manager.Dispose() }
