@@ -6,7 +6,9 @@ Reading sections is in iis_config.py, editing in iis_edit.py; here are the verbs
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import ipaddress
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -423,7 +425,16 @@ def _records(machine: PythonMachine, kind: str, key: str) -> Iterator[Record]:
 
 def _record(machine: PythonMachine, kind: str, endpoint: str) -> Record | None:
     records = _records(machine, kind, RECORD_KEYS[kind])
-    return next((one for one in records if one.endpoint.lower() == endpoint.lower()), None)
+    return next((one for one in records if _meaning(kind, one.endpoint) == _meaning(kind, endpoint)), None)
+
+
+def _meaning(kind: str, endpoint: str) -> tuple[str, str | int]:
+    """An endpoint as http.sys takes it: an address by what it means, the port as a number, a host name in any case."""
+    name, _, port = endpoint.rpartition(":")
+    if kind == "ip":
+        with contextlib.suppress(ValueError):
+            name = str(ipaddress.ip_address(name.strip("[]")))
+    return fold(name), int(port) if port.isdecimal() else port
 
 
 def _record_name(information: str, flags: int) -> tuple[str, str]:

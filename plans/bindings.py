@@ -123,18 +123,18 @@ def record_name(place: Endpoint, ssl_flags: int) -> tuple[str, str]:
 
 def record_key(record: SslRecord) -> tuple[str, str]:
     """Kind and endpoint of a record in the spelling of `record_name`."""
-    name = record.endpoint.casefold()
-    if record.kind == "ip" and ":" in name:
-        address, _, port = name.rpartition(":")
+    name = record.endpoint.lower()
+    place, _, port = name.rpartition(":")
+    port = str(int(port)) if port.isascii() and port.isdigit() else port
+    if record.kind == "ip" and place:
         try:
-            shown = canonical_address(address)
+            shown = canonical_address(place)
         except ValueError:
             return record.kind, name
         return record.kind, f"{'0.0.0.0' if shown == ANY else bracketed(shown)}:{port}"  # noqa: S104 - a name, nothing listens here
     if record.kind == "sni":
-        host, _, port = name.rpartition(":")
         try:
-            return record.kind, f"{canonical_host(host)}:{port}"
+            return record.kind, f"{canonical_host(place)}:{port}"
         except ValueError:
             return record.kind, name
     return record.kind, name

@@ -430,6 +430,21 @@ function Find-IisBinding {
     throw New-Refusal -Kind 'missing' -Where "$Site $Protocol $Information" -Why 'there is no such binding'
 }
 
+function Test-IisEndpoint {
+    <#
+    .SYNOPSIS
+        Tells whether two endpoints of http.sys are one: addresses by what they mean, ports as numbers, host names in any case.
+    #>
+    param([string] $Kind, [string] $One, [string] $Other)
+    $same = foreach ($text in $One, $Other) {
+        $name, $port, $address = $text, -1, $null
+        if ($text -match '^(.*):([0-9]{1,5})\z') { $name, $port = $Matches[1], [int]$Matches[2] }
+        if ($Kind -eq 'ip' -and [System.Net.IPAddress]::TryParse($name.Trim([char[]]'[]'), [ref]$address)) { $name = $address.ToString() }
+        "${name}:$port"
+    }
+    [string]::Equals($same[0], $same[1], [System.StringComparison]::OrdinalIgnoreCase)
+}
+
 function Get-IisRuntimeState {
     <#
     .SYNOPSIS
@@ -706,7 +721,7 @@ function Set-SslBinding {
         $address, $port, $name = $Matches[1], $Matches[2], $Matches[3]
         $kind, $endpoint = if (($flags -band 1) -ne 0) { 'sni', "${name}:$port" } else { 'ip', "$(if ($address -eq '' -or $address -eq '*') { '0.0.0.0' } else { $address }):$port" }
         $record = $null
-        foreach ($one in (Get-SslBinding).records) { if ($one['kind'] -eq $kind -and $one['endpoint'] -eq $endpoint) { $record = $one } }
+        foreach ($one in (Get-SslBinding).records) { if ($one['kind'] -eq $kind -and (Test-IisEndpoint -Kind $kind -One $one['endpoint'] -Other $endpoint)) { $record = $one } }
         $now = if ($null -eq $record) { 'absent' } else { $record['thumbprint'] }
         if ($now -ne $Expected) { throw New-Refusal -Kind 'conflict' -Where $endpoint -Why "the record's certificate is $now, expected $Expected" }
         if ($null -ne $record -and $record['app_id'] -ne '{4dc3e181-e14b-4a21-b022-59fc669b0914}') { throw New-Refusal -Kind 'denied' -Where $endpoint -Why "the record belongs to another application, $($record['app_id'])" }

@@ -121,6 +121,7 @@ def test_the_http_sys_record_of_a_binding(information: str, flags: int, expected
 KEYS = {
     "capitals": (SslRecord("A.B:443", "sni", "", ""), ("sni", "a.b:443")),
     "a long IPv6 address": (SslRecord("[FE80:0::1]:443", "ip", "", ""), ("ip", "[fe80::1]:443")),
+    "a long IPv6 address with a long port": (SslRecord("[0:0:0:0:0:0:0:1]:0443", "ip", "", ""), ("ip", "[::1]:443")),
     "any address": (SslRecord("0.0.0.0:9999", "ip", "", ""), ("ip", "0.0.0.0:9999")),
     "a name that cannot be read stays": (SslRecord("odd", "ip", "", ""), ("ip", "odd")),
 }

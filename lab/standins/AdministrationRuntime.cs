@@ -7,6 +7,7 @@
 using System;
 using System.Collections.Generic;
 using System.Linq;
+using System.Net;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Microsoft.Win32;
@@ -214,7 +215,18 @@ namespace Microsoft.Web.Administration
             Endpoint end = Endpoint.Of(binding);
             var flags = (long)binding["sslFlags"];
             if ((flags & 2) != 0) throw Errors.NotImitated("the central certificate store");
-            return Parameters + ((flags & 1) != 0 ? @"SslSniBindingInfo\" + end.Host : @"SslBindingInfo\" + end.Address) + ":" + end.Port;
+            bool named = (flags & 1) != 0;
+            string folder = Parameters + (named ? "SslSniBindingInfo" : "SslBindingInfo"), name = (named ? end.Host : end.Address) + ":" + end.Port;
+            using (RegistryKey key = Registry.LocalMachine.OpenSubKey(folder))
+                return folder + @"\" + (key == null ? name : key.GetSubKeyNames().FirstOrDefault(one => IsSame(one, name, named)) ?? name);
+        }
+
+        // An address has several spellings; that a name has another one than its own in any case is not known.
+        private static bool IsSame(string one, string other, bool named)
+        {
+            IPEndPoint first, second;
+            if (named || !IPEndPoint.TryParse(one, out first) || !IPEndPoint.TryParse(other, out second)) return Text.Same(one, other);
+            return first.Equals(second);
         }
 
         public static object Read(ConfigurationElement binding, string attribute)

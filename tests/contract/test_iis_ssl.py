@@ -96,6 +96,21 @@ def test_a_binding_with_a_host_name_has_a_record_of_its_own_and_new_records_the_
     assert found == [record(second, "[::1]:443", flags=0x410), record(first, "sdk.contoso.com:443", "sni")]
 
 
+@case("Set-SslBinding", cites="verbs.md: addresses by what they mean, ports as numbers, host names in any case")
+def test_the_record_of_an_address_in_another_spelling_is_its_own(iis: Iis) -> None:
+    """A naive mistake: comparing endpoints as text."""
+    first, second = iis.certificate("one"), iis.certificate("two")
+    assert iis.edit(new_site(bindings=(("https", "[fe80:0:0:0:0:0:0:1]:443:", 0),)))
+    iis.record("[FE80::1]:443", first, uuid.UUID(IIS_APP_ID).bytes_le)
+    iis.record("[FE80::1]:444", second, uuid.UUID(IIS_APP_ID).bytes_le)
+    assert certificate_hash(iis) == first
+    given = arguments(second, "absent", information="[fe80:0:0:0:0:0:0:1]:443:")
+    assert iis.host.refused("Set-SslBinding", **given) == Refused("conflict", "[fe80:0:0:0:0:0:0:1]:443")
+    assert iis.host.ask("Set-SslBinding", **given | {"expected": first}) == {"thumbprint": second}
+    assert iis.records() == [record(second, "[FE80::1]:443"), record(second, "[FE80::1]:444")]
+    assert certificate_hash(iis) == second
+
+
 @case("Set-SslBinding", cites="verbs.md: compares the record of its endpoint (`conflict`)", error="conflict")
 def test_another_record_than_expected_is_a_conflict(iis: Iis) -> None:
     first, second = iis.certificate("one"), iis.certificate("two")
