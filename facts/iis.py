@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from typing_extensions import override
 
 from connectors.call import Answer, Dialogue, HostCall, Json
 from facts.base import HostFact
+from facts.files import file_content
 from facts.iis_config import (
     CertificateAnswer,
     ConfigAnswer,
@@ -20,6 +22,7 @@ from facts.iis_config import (
     config_call,
     stored,
 )
+from model.files import LARGEST_FILE
 from model.iis import (
     MODULES,
     POOLS,
@@ -36,9 +39,11 @@ from model.iis import (
     Site,
     SiteRead,
     SslRecord,
+    is_within,
     location_of,
 )
 from model.names import fold
+from plans.iis_location import merged, said_at
 
 # -- sites --
 
@@ -124,6 +129,7 @@ def site_read(result: Any, site: str, *, alone: bool) -> SiteRead:
         records=tuple(SslRecord(**dict(record)) for record in records),
         neighbours=None if alone else tuple(one for one in sites if one is not own),
         environment=environment,
+        locations=tuple(one for one in config.locations if is_within(one, site)),
     )
 
 
@@ -257,7 +263,7 @@ class IisAuthentication(HostFact[Authentication]):
 
         Authentication(site="MIM MFASDK", schemes={"windows": SchemeRead(stored=True, effective=True, ...), ...}, providers=("Negotiate", "NTLM"))
 
-    No such site is ``site=None``; the rest is then what a site would inherit.
+    No such site is ``site=None``; the rest is then what a new site of this name would begin with, location tags of an earlier one included.
     """
 
     @override
@@ -276,6 +282,12 @@ class IisAuthentication(HostFact[Authentication]):
         reads = config.by_id()
         site = _named(_sites(first), self.site)
         modules = reads["modules"]
+        left = answer.result["left"]
+        if left["problem"] is not None:
+            raise ValueError(left["problem"])
+        found: dict[Scheme, SchemeRead] = {scheme: _scheme(scheme, reads) for scheme in SECTIONS}
+        for scheme, on in left["enabled"].items():
+            found[scheme] = replace(found[scheme], stored=on, effective=on)
         return Authentication(
             guard=config.sha256,
             shared=config.shared,
@@ -283,19 +295,24 @@ class IisAuthentication(HostFact[Authentication]):
             site=None if site is None else site.name,
             path=self.path,
             paths=_paths(site),
-            schemes={scheme: _scheme(scheme, reads) for scheme in SECTIONS},
-            providers_stored=_providers(reads["windows stored"]),
-            providers=_providers(reads["windows effective"]),
+            schemes=found,
+            providers_stored=merged(_providers(reads["windows stored"]), left["providers"]),
+            providers=merged(_providers(reads["windows effective"]), left["providers"]),
             global_modules=tuple(config.modules),
-            modules=None if modules.tree is None else tuple(item.text("name") for item in modules.tree.items),
+            modules=None if modules.tree is None else merged(_names(modules.tree), left["modules"]),
             modules_error=None if modules.tree is not None else modules.said(),
         )
 
 
 def authentication_steps(site: str, path: str) -> Generator[HostCall, Answer, Json]:
-    """The reads of authentication: the site as `IisSite` reads it, too, then all sections at once; without the site those that it would inherit."""
+    """
+    The reads of authentication: the site as `IisSite` reads it, too, then all sections at once; without the site those that it would inherit.
+
+    A location tag that stands for the absent site already is read from the file itself: IIS does not show it.
+    """
     sites = yield config_call(stored("sites", SITES, name=site))
-    own = _named(_sites(ConfigAnswer.model_validate(sites.result)), site)
+    first = ConfigAnswer.model_validate(sites.result)
+    own = _named(_sites(first), site)
     place = "" if own is None else location_of(own.name, path)
     # Modules are set for an application as a whole: below one the section cannot be used.
     application = "" if own is None else location_of(own.name, _application(own, path))
@@ -306,7 +323,26 @@ def authentication_steps(site: str, path: str) -> Generator[HostCall, Answer, Js
     ]
     reads.append({"id": "modules", "section": MODULES, "location": application, "view": "effective"})
     config = yield config_call(*reads)
-    return {"sites": sites.result, "config": config.result}
+    left: dict[str, Json] = {"problem": None, "enabled": {}, "providers": [], "modules": []}
+    if own is None and any(fold(one.strip("/")) == fold(site) for one in first.locations):
+        answer = yield HostCall("Read-File", path=first.file, count=LARGEST_FILE)
+        left |= _left_by_an_earlier_site(answer, first, site)
+    return {"sites": sites.result, "config": config.result, "left": left}
+
+
+def _left_by_an_earlier_site(answer: Answer, config: ConfigAnswer, site: str) -> dict[str, Json]:
+    """What location tags of an absent site say; of the file nothing else goes further. An error is data here: `parse` is who may raise."""
+    try:
+        file = file_content(answer)
+        if len(file.data) != file.info.length:
+            return {
+                "problem": f"{config.file} is no file of up to {LARGEST_FILE} bytes: what {site!r} has in it is not read"
+            }
+        if file.info.sha256 != config.sha256:
+            return {"problem": f"{config.file} changed between two reads, run again"}
+        return said_at(file.data, site)
+    except ValueError as error:
+        return {"problem": f"{config.file}: {error}"}
 
 
 def _application(site: Site, path: str) -> str:
@@ -338,6 +374,10 @@ def _scheme(scheme: Scheme, reads: Mapping[str, SectionRead]) -> SchemeRead:
         line=None if counts.section is None else counts.section.deepest_line,
         error=None if failed is None else failed.said(),
     )
+
+
+def _names(node: Node) -> tuple[str, ...]:
+    return tuple(item.text("name") for item in node.items)
 
 
 def _providers(read: SectionRead) -> tuple[str, ...]:

@@ -110,6 +110,7 @@ class ConfigAnswer(HostAnswer):
     sha256: str
     shared: bool
     modules: list[str]
+    locations: list[str]
     reads: list[SectionRead]
 
     def by_id(self) -> Mapping[str, SectionRead]:

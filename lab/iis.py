@@ -64,6 +64,7 @@ def get_iis_config(machine: PythonMachine, *, reads: Sequence[Any]) -> Result:
         "sha256": hashlib.sha256(data).hexdigest(),
         "shared": file != CONFIG,
         "modules": [_text(one, "name") for one in modules],
+        "locations": [tag.get("path") or "" for tag in configuration.host.root.iterchildren("location")],
         "reads": [_read(configuration, read) for read in reads],
     }
 

@@ -46,6 +46,11 @@ def location_of(site: str, path: str) -> str:
     return f"{site}/{path.strip('/')}".rstrip("/")
 
 
+def is_within(location: str, site: str) -> bool:
+    """Whether a location is a site's own or lies below it."""
+    return f"{fold(location.strip('/'))}/".startswith(f"{fold(site)}/")
+
+
 # -- as read --
 
 
@@ -108,6 +113,7 @@ class SiteRead(Readable):
 
     `guard` is the SHA-256 of applicationHost.config, `neighbours` the other sites (None: not read), `state` None without a site,
     `environment` holds what `%SystemDrive%` and `%SystemRoot%` stand for, empty where no stored path has a percent sign.
+    `locations` are the paths of the location tags at or below the site, as written, also where there is no such site.
     """
 
     guard: str
@@ -117,6 +123,7 @@ class SiteRead(Readable):
     records: tuple[SslRecord, ...] = ()
     neighbours: tuple[Site, ...] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    locations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -185,7 +192,7 @@ class Authentication(Readable):
     """
     What `facts.iis.IisAuthentication` gives.
 
-    `site` is the stored spelling of its name, None where there is no such site: the rest is then what one would inherit.
+    `site` is the stored spelling of its name, None where there is no such site: the rest is then what one of this name would begin with.
     `paths` are the applications and virtual directories of the site; `config` is applicationHost.config's full path.
     `modules` are those that run at the location, None where they could not be read (`modules_error`).
     """

@@ -137,7 +137,8 @@ def iis_site(
     Have a site of IIS with these bindings, or have none of that name.
 
     + site: name of the site, in any case
-    + present: whether it must be there. A removed site leaves its folder and the http.sys records of its certificates behind
+    + present: whether it must be there. A removed site leaves its folder and the http.sys records of its certificates behind;
+      every location tag at or below it goes, those that an earlier removal left too
     + path: full Windows path of its content; the folder is made. Needed for a new site; ``None`` leaves it alone, as with all that follow
     + app_pool: application pool of its root application; must exist
     + bindings: each a ``WantedBinding`` or a dict of ``protocol``, ``port``, ``address``, ``host``, ``thumbprint``, ``store``, ``sni``.

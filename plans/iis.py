@@ -226,10 +226,13 @@ def _check_module(now: Authentication, scheme: Scheme) -> None:
 
 
 def _parent(now: Authentication, site: str) -> Parent | None:
+    wanted = fold(now.path.strip("/"))
+    if now.site is None and wanted:
+        text = f"there is no site {site!r}, and iis_site makes none with an application or virtual directory {now.path!r}. "
+        return Parent(f"application:{fold(location_of(site, now.path))}", text + "Create both before.")
     if now.site is None:
         text = f"there is no site {site!r}. Create it before (iis_site), or name another one."
         return Parent(f"site:{fold(site)}", text)
-    wanted = fold(now.path.strip("/"))
     if not wanted or any(fold(path.strip("/")) == wanted for path in now.paths):
         return None
     text = f"site {now.site!r} has no application or virtual directory {now.path!r}; it has {', '.join(now.paths)}."

@@ -20,6 +20,7 @@ from model.iis import (
     Plan,
     Site,
     SiteInputs,
+    SiteRead,
     WantedSite,
 )
 from model.names import fold
@@ -48,7 +49,7 @@ def plan_site(now: SiteInputs, wanted: WantedSite) -> Plan:
         )
     site = now.read.site
     if not wanted.present:
-        return _shared_checked(now, _removed(site))
+        return _shared_checked(now, _removed(now.read))
     for target in targets:
         if target.thumbprint is not None:
             check_certificate(now.certificates[target.thumbprint, target.wanted.store.casefold()], target, now.at)
@@ -117,16 +118,22 @@ def _same_path(stored: str, wanted: str, environment: Mapping[str, str]) -> bool
 # -- parts of the plan --
 
 
-def _removed(site: Site | None) -> Plan:
-    if site is None:
-        return Plan()
-    step = {"tag": "site", "key": {"name": site.name}}
-    # Location tags would stay behind and count again for the next site of this name (facts/iis.md 1.2).
-    paths = dict.fromkeys(f"{site.name}{app.path}".rstrip("/") for app in site.applications)
-    locations = [path for path in paths if path != site.name] + [site.name]
-    edits: list[Edit] = [{"op": "remove_location", "location": path} for path in locations]
-    edits.append({"op": "remove", "section": SITES, "location": "", "at": [step]})
-    return Plan((Change("site", site.name, None),), edits=tuple(edits))
+def _removed(read: SiteRead) -> Plan:
+    """
+    The site and every location tag at or below it.
+
+    Such tags would stay behind and count again for the next site of this name (facts/iis.md 1.2); those that an earlier removal left go, too.
+    """
+    paths: dict[str, str] = {}
+    for one in read.locations:
+        paths.setdefault(fold(one.strip("/")), one.strip("/"))
+    changes = [Change("location", path, None) for path in paths.values()]
+    edits: list[Edit] = [{"op": "remove_location", "location": path} for path in paths.values()]
+    if read.site is not None:
+        step = {"tag": "site", "key": {"name": read.site.name}}
+        changes.insert(0, Change("site", read.site.name, None))
+        edits.append({"op": "remove", "section": SITES, "location": "", "at": [step]})
+    return Plan(tuple(changes), edits=tuple(edits))
 
 
 def _folder(now: SiteInputs, wanted: WantedSite) -> str | None:

@@ -483,7 +483,7 @@ function Get-IisConfig {
         `stored` is what applicationHost.config says at a location, `effective` what counts there, web.config files included. A section that
         cannot be read is an error of its own and spoils no other. Values of encrypted attributes are not read out.
     .OUTPUTS
-        @{ file; sha256; shared; modules; reads = @(@{ id; ok; section; tree } or @{ id; ok; error }) }
+        @{ file; sha256; shared; modules; locations; reads = @(@{ id; ok; section; tree } or @{ id; ok; error }) }
     .EXAMPLE
         Get-IisConfig -Reads @(@{ id = 'a'; section = 'system.applicationHost/sites'; location = ''; view = 'stored'; filter = @{ name = 'Default Web Site' } })
     #>
@@ -499,7 +499,10 @@ function Get-IisConfig {
         # Before anything is loaded: a change in between makes the hash too old, never too new.
         try { $hash = Get-ContentHash -Path $file.path -Named $file.path -Share 'ReadWrite, Delete' } catch { throw New-IisRefusal -Thrown $_.Exception -Phase 'section' -Where $file.path }
         $modules = New-Object -TypeName System.Collections.ArrayList
-        try { foreach ($one in (Get-IisSection -Manager $managers.stored -Section 'system.webServer/globalModules' -Location '').GetCollection()) { $null = $modules.Add($one.GetAttributeValue('name')) } }
+        try {
+            foreach ($one in (Get-IisSection -Manager $managers.stored -Section 'system.webServer/globalModules' -Location '').GetCollection()) { $null = $modules.Add($one.GetAttributeValue('name')) }
+            $locations = [string[]]@($managers.stored.GetApplicationHostConfiguration().GetLocationPaths())
+        }
         catch { throw New-IisRefusal -Thrown $_.Exception -Phase 'section' -Where $file.path }
         $answers = foreach ($read in $Reads) {
             $phase, $location, $filter = 'section', ([string]$read['location']).Trim('/'), $null
@@ -521,7 +524,7 @@ function Get-IisConfig {
             }
             catch { [ordered]@{ id = $read['id']; ok = $false; error = (Get-ErrorRecord -Thrown (New-IisRefusal -Thrown $_.Exception -Phase $phase -Where "$($read['section'])@$location") -What 'Get-IisConfig' -Where '') } }
         }
-        [ordered]@{ file = $file.path; sha256 = $hash; shared = $file.shared; modules = $modules; reads = @($answers) }
+        [ordered]@{ file = $file.path; sha256 = $hash; shared = $file.shared; modules = $modules; locations = $locations; reads = @($answers) }
     }
     finally { foreach ($manager in $managers.Values) { $manager.Dispose() } }
 }

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from operations.iis import iis_auth, iis_site
-from tests.oplab import OpLab, Run, engines, told
+from tests.oplab import OpLab, Run, Step, engines, told
 
 SITE: Final = "Default Web Site"
 WHAT: Final = f"authentication of {SITE}/"
@@ -147,17 +147,44 @@ def test_what_would_lock_out_or_do_nothing_is_refused_in_the_dry_run_too(
     assert quick.state() == start
 
 
+NEW: Final[Step] = (
+    iis_site,
+    {
+        "site": "S",
+        "path": r"C:\inetpub\s",
+        "app_pool": "DefaultAppPool",
+        "bindings": [{"protocol": "http", "port": 81}],
+    },
+)
+LEFT: Final = (
+    '<location path="s"><system.webServer><security><authentication><windowsAuthentication enabled="true"><providers>'
+    '<clear /><add value="NTLM" /></providers></windowsAuthentication></authentication></security></system.webServer>'
+    '</location><location path="s/app"><system.webServer><security><authentication>'
+    '<anonymousAuthentication enabled="false" /></authentication></security></system.webServer></location>'
+)
+
+
+def test_what_an_earlier_site_of_the_name_left_counts_in_the_dry_run_as_in_the_run(lab: OpLab) -> None:
+    lab.edit_iis("</configuration>", f"{LEFT}</configuration>")
+    auth = (iis_auth, WANTED | {"site": "S"})
+    dry = lab.deploy(NEW, auth, dry=True)
+    diff = told("authentication of S/", "anonymous: true -> false", "providers: NTLM -> NTLM, Negotiate")
+    assert dry.shown[1:] == (f"site S would be created, then: {diff}",)
+    run = lab.deploy(NEW, auth)
+    assert (run.shown, run.writes, run.failed) == (dry.shown, ("New-Folder", "Edit-IisConfig", "Edit-IisConfig"), False)
+    assert lab.deploy(NEW, auth) == Run()
+
+
+def test_a_module_that_an_earlier_site_of_the_name_switched_off_is_missed_in_the_dry_run(quick: OpLab) -> None:
+    off = f'<location path="S"><system.webServer><modules><remove name="{WITHOUT}" /></modules></system.webServer></location>'
+    quick.edit_iis("</configuration>", f"{off}</configuration>")
+    text = f"windows needs {WITHOUT}, which is installed but switched off there (modules). Switch it on first."
+    dry = quick.deploy(NEW, (iis_auth, WANTED | {"site": "S"}), dry=True)
+    assert (dry.shown[1:], dry.failed) == ((f"authentication of S/: {text}",), True)
+
+
 def test_a_site_that_an_earlier_operation_announced_is_shown_as_the_one_to_come(quick: OpLab) -> None:
-    site = (
-        iis_site,
-        {
-            "site": "S",
-            "path": r"C:\inetpub\s",
-            "app_pool": "DefaultAppPool",
-            "bindings": [{"protocol": "http", "port": 81}],
-        },
-    )
-    auth = (iis_auth, WANTED | {"site": "s"})
+    site, auth = NEW, (iis_auth, WANTED | {"site": "s"})
     dry = quick.deploy(site, auth, dry=True)
     assert dry.shown[1] == "site S would be created, then: " + CHANGED.replace(f"{SITE}/", "s/")
     run = quick.deploy(site, auth)

@@ -372,6 +372,19 @@ AUTH_CASES: Final = {
             ),
         ),
     ),
+    "an application of a site that is not there, which iis_site does not make": (
+        auth(site=None, paths=(), path="/odd"),
+        WantedAuthentication({"windows": True}),
+        Plan(
+            (Change("windows", False, True),),
+            edits=(_enabled("windows", True, "Mim mfasdk/odd"),),
+            parent=Parent(
+                "application:MIM MFASDK/ODD",
+                "there is no site 'Mim mfasdk', and iis_site makes none with an application or virtual directory '/odd'. "
+                "Create both before.",
+            ),
+        ),
+    ),
     "an application that is not there": (
         auth(path="/odd"),
         WantedAuthentication({"windows": True}),

@@ -64,6 +64,7 @@ def inputs(site: Site | None = None, *, records: tuple[SslRecord, ...] = (), **k
         records,
         kinds.pop("neighbours", (Site("Default Web Site", 1, (Binding("http", "*:80:"),)),)),
         kinds.pop("environment", {}),
+        kinds.pop("locations", ()),
     )
     good = {(one, "my"): certificate(one) for one in (OLD, NEW)}
     fields: dict[str, Any] = {"pool_found": True, "folder": "folder", "certificates": good}
@@ -316,16 +317,27 @@ CASES: Final = {
         Plan((Change("state", "Stopped", "Started"),), state="Started"),
     ),
     "an absent site that must be absent": (inputs(), WantedSite(NAME, present=False), Plan()),
-    "a site goes with its locations": (
-        inputs(replace(own(), applications=(Application("/", "P"), Application("/Sdk", "P")))),
+    "a site goes with every location tag at or below it, several tags of one path at once": (
+        inputs(
+            replace(own(), applications=(Application("/", "P"), Application("/Sdk", "P"))),
+            locations=(NAME, f"{NAME}/folder/", f"{NAME.upper()}/FOLDER"),
+        ),
         WantedSite("mim mfasdk", present=False),
         Plan(
-            (Change("site", NAME, None),),
+            (Change("site", NAME, None), Change("location", NAME, None), Change("location", f"{NAME}/folder", None)),
             edits=(
-                {"op": "remove_location", "location": f"{NAME}/Sdk"},
                 {"op": "remove_location", "location": NAME},
+                {"op": "remove_location", "location": f"{NAME}/folder"},
                 {"op": "remove", "section": SITES, "location": "", "at": [HERE]},
             ),
+        ),
+    ),
+    "what an earlier removal left goes, too": (
+        inputs(locations=(f"{NAME}/Sdk",)),
+        WantedSite(NAME, present=False),
+        Plan(
+            (Change("location", f"{NAME}/Sdk", None),),
+            edits=({"op": "remove_location", "location": f"{NAME}/Sdk"},),
         ),
     ),
 }

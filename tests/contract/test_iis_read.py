@@ -207,7 +207,7 @@ def test_the_file_its_hash_and_the_modules_in_their_order_are_answered(iis: Iis)
     file = str(found.pop("file"))
     assert (file.lower(), found) == (
         CONFIG.lower(),
-        {"sha256": sha256(iis.file), "shared": False, "modules": MODULE_NAMES, "reads": []},
+        {"sha256": sha256(iis.file), "shared": False, "modules": MODULE_NAMES, "locations": [], "reads": []},
     )
     assert [one["a"]["name"] for one in iis.tree(MODULES)["items"]] == MODULE_NAMES[1:]
 
@@ -222,6 +222,13 @@ def test_reading_changes_nothing(iis: Iis) -> None:
 
 
 # -- locations --
+
+
+@case("Get-IisConfig", cites="iis.md: `GetLocationPaths()` lists location tags of that file")
+def test_every_location_tag_is_listed_as_it_is_written_that_of_an_absent_site_too(iis: Iis) -> None:
+    tags = "".join(f'<location path="{path}" />\n' for path in ("Ghost/Sub", SITE, "ghost"))
+    iis.replace("</configuration>", f"{tags}</configuration>")
+    assert iis.host.ask("Get-IisConfig", reads=[])["locations"] == ["Ghost/Sub", SITE, "ghost"]
 
 
 @case("Get-IisConfig", cites="iis.md: Location keys compare case-insensitively")
