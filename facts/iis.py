@@ -218,6 +218,12 @@ def pool_read(result: Any, app_pool: str) -> AppPoolRead:
     config = ConfigAnswer.model_validate(result["config"])
     reads = config.by_id()
     nodes = reads["pools"].wanted_tree().tagged("add")
+    own = next((node for node in nodes if fold(node.text("name")) == fold(app_pool)), None)
+    if own is None and nodes:
+        # The host found it by its own comparison: then it is not absent, whatever ours says.
+        raise ValueError(
+            f"the host takes pool {nodes[0].text('name')!r} for {app_pool!r}; name it as it is spelled there"
+        )
     states = [] if result["states"] is None else StatesAnswer.model_validate(result["states"]).states
     users = None
     if "sites" in reads:
@@ -230,7 +236,7 @@ def pool_read(result: Any, app_pool: str) -> AppPoolRead:
     return AppPoolRead(
         guard=config.sha256,
         shared=config.shared,
-        app_pool=_pool(nodes[0]) if nodes else None,
+        app_pool=None if own is None else _pool(own),
         state=states[0].state if states else None,
         users=users,
     )

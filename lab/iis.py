@@ -252,7 +252,7 @@ def set_iis_state(
 
 def _find(configuration: Configuration, kind: str, name: str) -> View | None:
     views = configuration.sites() if kind == "site" else configuration.stored(POOLS, "").items
-    return next((one for one in views if _text(one, "name").casefold() == name.casefold()), None)
+    return next((one for one in views if fold(_text(one, "name")) == fold(name)), None)
 
 
 def _asked_state(machine: PythonMachine, configuration: Configuration, kind: Kind, view: View) -> str:
@@ -370,8 +370,7 @@ def set_ssl_binding(
     here = [
         one
         for one in bindings
-        if (_text(one, "protocol").lower(), _text(one, "bindingInformation").lower())
-        == (protocol.lower(), information.lower())
+        if (fold(_text(one, "protocol")), fold(_text(one, "bindingInformation"))) == (fold(protocol), fold(information))
     ]
     if not here:
         raise VerbError("missing", f"{site} {protocol} {information}", "there is no such binding")

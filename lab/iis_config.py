@@ -27,6 +27,7 @@ from lab.iis_schema import (
     Element,
     section_schema,
 )
+from lab.state import fold
 from lab.verbs import VerbError
 
 Node: TypeAlias = dict[str, Any]
@@ -282,7 +283,7 @@ class Configuration:
         sites = section == SITES and not location
         schema = section_schema(section, where.where) if sites else self.check(section, location)
         layers = self._host_layers(section, location)
-        own = bool(layers) and layers[-1].location.casefold() == location.casefold()
+        own = bool(layers) and fold(layers[-1].location) == fold(location)
         return View(schema, layers, [], where, schema.name, location, own=own)
 
     def effective(self, section: str, location: str) -> View:
@@ -380,7 +381,7 @@ class Configuration:
     def _is_application(self, location: str) -> bool:
         name, _, rest = location.partition("/")
         site = self.site(name)
-        return site is not None and any(_path(one).casefold() == f"/{rest}".casefold() for one in site.items)
+        return site is not None and any(fold(_path(one)) == fold(f"/{rest}") for one in site.items)
 
 
 def _path(view: View) -> str:
@@ -388,7 +389,7 @@ def _path(view: View) -> str:
 
 
 def _below(url: str, path: str) -> bool:
-    folded, prefix = url.casefold(), path.casefold().rstrip("/")
+    folded, prefix = fold(url), fold(path).rstrip("/")
     return folded == prefix or folded.startswith(f"{prefix}/")
 
 

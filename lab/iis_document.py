@@ -13,6 +13,7 @@ from xml.parsers import expat
 from lxml import etree
 
 from lab.iis_schema import INVALID_DATA
+from lab.state import fold
 from lab.verbs import VerbError
 
 Xml: TypeAlias = Any  # an element of lxml
@@ -53,7 +54,7 @@ class Document:
             yield self.root, None
         for tag in self.root.iterchildren("location"):
             path = (tag.get("path") or "").strip("/")
-            if ("" if path == "." else path).casefold() == location.casefold():
+            if fold("" if path == "." else path) == fold(location):
                 yield tag, tag
 
     def find(self, section: str, location: str) -> tuple[Xml | None, Xml | None]:

@@ -28,6 +28,7 @@ from lab.iis_schema import (
     Attribute,
     Element,
 )
+from lab.state import fold
 from lab.verbs import VerbError, kind_of
 
 OPERATIONS: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {  # fields that must be there, and that may
@@ -56,7 +57,7 @@ class Editor:
     secrets: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        self.committed = {_text(site, "name").casefold() for site in self.configuration.sites()}
+        self.committed = {fold(_text(site, "name")) for site in self.configuration.sites()}
 
     def apply(self, edits: Sequence[Any]) -> None:
         """Apply all edits. Raises VerbError that says which edit; the document is then good for nothing."""
@@ -75,7 +76,7 @@ class Editor:
         if edit["op"] == "remove_location":
             self._remove_location(location, where)
             return
-        if location and location.partition("/")[0].casefold() not in self.committed:
+        if location and fold(location.partition("/")[0]) not in self.committed:
             why = f"there is no site {location.partition('/')[0]!r} in the file as it was read"
             raise VerbError("missing", where, why, hresult=FILE_NOT_FOUND)
         section = self.configuration.stored(edit["section"], location)
@@ -414,7 +415,7 @@ def _matches(one: View, key: Mapping[str, Any]) -> bool:
 def same_value(found: Any, wanted: Any) -> bool:
     """Equal, text without regard to case; true is not 1."""
     if isinstance(found, str) and isinstance(wanted, str):
-        return found.casefold() == wanted.casefold()
+        return fold(found) == fold(wanted)
     return type(found) is type(wanted) and bool(found == wanted)
 
 

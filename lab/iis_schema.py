@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from lxml import etree
 
+from lab.state import fold
 from lab.verbs import VerbError
 
 SCHEMA: Final = Path(__file__).parent / "data" / "schema.xml"
@@ -116,7 +117,7 @@ class Attribute:
     def same(self, one: Any, other: Any) -> bool:
         """Whether two values are the same key."""
         if isinstance(one, str) and isinstance(other, str) and not self.case_sensitive:
-            return one.casefold() == other.casefold()
+            return fold(one) == fold(other)
         return bool(one == other)
 
     def _number(self, value: int) -> int:

@@ -205,7 +205,7 @@ def _check_authentication(wanted: WantedAuthentication) -> None:
     if wanted.schemes.get("anonymous") is False and wanted.schemes.get("windows") is False:
         raise PlanError("anonymous and windows are not switched off in one step: nobody could log on. Switch one off.")
     if wanted.providers is not None:
-        folded = [one.casefold() for one in wanted.providers]
+        folded = [fold(one) for one in wanted.providers]
         if not folded or any(not one.strip() for one in folded) or len(set(folded)) < len(folded):
             raise PlanError(f"providers are {wanted.providers!r}, expected names such as Negotiate and NTLM, each once")
 
@@ -287,7 +287,7 @@ def _works(now: Authentication, scheme: Scheme) -> bool:
 
 
 def _same(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    return [name.casefold() for name in one] == [name.casefold() for name in other]
+    return [fold(name) for name in one] == [fold(name) for name in other]
 
 
 def _provider_edits(location: str, providers: tuple[str, ...]) -> Iterator[Edit]:

@@ -11,7 +11,7 @@ import pytest
 
 from lab.seed import LabCertificate, certificate
 from operations.iis import iis_app_pool, iis_site
-from tests.oplab import OpLab, Run, engines, told
+from tests.oplab import OpLab, Run, Step, engines, told
 
 SITE: Final = "MIM MFASDK"
 FOLDER: Final = r"C:\inetpub\wwwroot\mfasdk"
@@ -20,6 +20,7 @@ RECORD: Final = (
     r"registry HKLM\SYSTEM\CurrentControlSet\Services\HTTP\Parameters\SslBindingInfo\0.0.0.0:9999\SslCertHash"
 )
 BINDINGS: Final = "//site/bindings/binding"
+ADDED: Final = "//applicationPools/add[@name!='DefaultAppPool']"
 HTTP: Final = {"protocol": "http", "bindingInformation": "*:80:"}
 HTTPS: Final = {"protocol": "https", "bindingInformation": "*:9999:"}
 WANTED: Final[dict[str, Any]] = {
@@ -85,6 +86,49 @@ def test_a_site_is_made_with_its_folder_and_certificate_once_whatever_its_spelli
     assert gone == Run((told("site mim mfasdk", "site: MIM MFASDK -> (absent)"),), ("Edit-IisConfig",))
     assert lab.xpath(BINDINGS) == [HTTP]
     assert f"folder {FOLDER}" in lab.state()
+
+
+def test_a_removed_site_takes_every_location_tag_at_or_below_it_along_also_where_it_is_gone_already(lab: OpLab) -> None:
+    own = '<location path="default web site" /><location path="Default Web Site/app/sub" />'
+    others = '<location path="Default Web Site 2" /><location path="" />'
+    lab.edit_iis("</configuration>", f"{own}{others}</configuration>")
+    name = "Default Web Site"
+    tags = ("location: default web site -> (absent)", "location: Default Web Site/app/sub -> (absent)")
+    shown = told(f"site {name}", f"site: {name} -> (absent)", *tags)
+    assert lab.run(iis_site, site=name, present=False, dry=True) == Run((shown,))
+    assert lab.run(iis_site, site=name, present=False) == Run((shown,), ("Edit-IisConfig",))
+    assert (lab.xpath(BINDINGS), lab.xpath("//location")) == ([], [{"path": "Default Web Site 2"}, {"path": ""}])
+    lab.edit_iis('<location path="" />', f"{own}")
+    left = told(f"site {name}", *tags)
+    assert lab.run(iis_site, site=name, present=False) == Run((left,), ("Edit-IisConfig",))
+    assert lab.xpath("//location") == [{"path": "Default Web Site 2"}]
+    assert lab.run(iis_site, site=name, present=False) == Run()
+
+
+def test_names_that_windows_holds_apart_are_two_sites_and_two_pools(lab: OpLab) -> None:
+    def steps(*names: str) -> list[Step]:
+        pools: list[Step] = [(iis_app_pool, {"app_pool": name}) for name in names]
+        return pools + [
+            (
+                iis_site,
+                {
+                    "site": name,
+                    "app_pool": name,
+                    "path": rf"C:\{port}",
+                    "bindings": [{"protocol": "http", "port": port}],
+                },
+            )
+            for port, name in enumerate(names, start=81)
+        ]
+
+    assert not lab.deploy(*steps("straße", "strasse")).failed
+    assert lab.xpath("//site[@id>1]") == [{"name": "straße", "id": "2"}, {"name": "strasse", "id": "3"}]
+    assert lab.xpath(ADDED) == [{"name": "straße"}, {"name": "strasse"}]
+    assert lab.deploy(*steps("STRAßE", "STRASSE")) == Run()
+    lab.run(iis_site, site="strasse", present=False)
+    lab.run(iis_app_pool, app_pool="strasse", present=False)
+    assert lab.xpath("//site[@id>1]") == [{"name": "straße", "id": "2"}]
+    assert lab.xpath(ADDED) == [{"name": "straße"}]
 
 
 def test_what_another_administrator_did_meanwhile_is_not_written_over(lab: OpLab) -> None:

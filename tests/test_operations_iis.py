@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from facts.iis import IisAppPool, IisAuthentication, IisSite, IisSites, ServerCertificate
+from facts.iis import IisAppPool, IisAuthentication, IisSite, IisSites, ServerCertificate, pool_read
 from lab import iis
 from model.iis import Application, AppPool, AppPoolRead, Binding, Site, WantedBinding
 from model.secret import Secret
@@ -421,6 +421,14 @@ def test_a_pool_that_is_stopped_is_started_and_its_properties_set(machine: IisMa
     pool = machine.section(POOLS, view="stored")["tree"]["items"][0]["a"]
     names = ("managedRuntimeVersion", "managedPipelineMode", "startMode", "state")
     assert [pool[name] for name in names] == ["", "Classic", "AlwaysRunning", "Started"]
+
+
+def test_a_pool_that_only_the_host_takes_for_the_one_is_not_shown_as_it(machine: IisMachine) -> None:
+    read = {"id": "pools", "section": POOLS, "location": "", "view": "stored", "filter": {"name": "DefaultAppPool"}}
+    answer = {"config": machine.ask("Get-IisConfig", reads=[read]), "states": None}
+    text = "the host takes pool 'DefaultAppPool' for 'another'; name it as it is spelled there"
+    with pytest.raises(ValueError, match=text):
+        pool_read(answer, "another")
 
 
 def test_facts_of_what_is_not_there(machine: IisMachine) -> None:
