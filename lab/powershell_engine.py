@@ -22,7 +22,7 @@ from typing_extensions import override
 
 from lab.arranger import Arranger
 from lab.engine import Engine, Machine, Process, RegistryValue, Service
-from lab.process import EndedProcess, LocalProcess
+from lab.process import EndedProcess, LocalProcess, keep_no_profile
 from lab.samba import SambaMachine
 from lab.template import ASSEMBLY, ENGINES, INETSRV, POWERSHELL, EngineError, held, refresh
 from lab.wine import Prefix, clone, share
@@ -37,7 +37,7 @@ WAS: Final = r"HKLM\SOFTWARE\LabStandin\WAS"
 OURS: Final = r"HKLM\SOFTWARE\LabStandin\Services"
 REAL_SERVICE: Final = r"C:\windows\system32\spoolsv.exe"  # runs under any name and path, README of shared/tools
 NO_SERVICE: Final = r"C:\windows\system32\hostname.exe"  # ends at once: Windows and wine both say 1053
-CACHE: Final = "AppData/Local/Microsoft/PowerShell"  # what PowerShell keeps for itself, new at every start: no state of the machine
+CACHE: Final = "AppData/Local/Microsoft/PowerShell"  # what PowerShell keeps for itself: no state of the machine
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -78,6 +78,8 @@ class WineMachine(Machine):
                 elif self.role == "mfa":
                     self._renew(INETSRV / ASSEMBLY)
             self.prefix.stop()  # what a lab that was killed left behind may still be going down
+            if (profile := self._home()) != self.prefix.drive:
+                keep_no_profile(profile / CACHE)
             # It also keeps the machine up: a prefix ends, services and all, with its last program. One whose lab was killed ends
             # by itself, since the arranger does when nobody holds its stdin any more.
             self._arranging, self._named = Arranger(lambda argv: self.prefix.start([POWERSHELL, *argv])), False

@@ -30,10 +30,23 @@ from typing_extensions import override
 
 from lab.engine import Output, Process
 
+STARTUP: Final = "StartupProfileData-NonInteractive"
 MARK: Final = "LAB_PROCESS"  # in the environment of a program and of all that it starts: how its children are found
 LAST_WORDS_S: Final = 0.5  # how long the output of an ended program is waited for when a child holds it open
 DRAWING: Final = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-Z\\^-~]")
 UNFINISHED: Final = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]*\x1b?|[ -/]*)?\Z")
+
+
+def keep_no_profile(cache: Path) -> None:
+    """
+    Keep PowerShell from writing into its cache folder how it started, anew at every start: a run that changes nothing leaves every file as it was.
+
+    A folder stands in the file's place; .NET goes on without, and starts no slower.
+    """
+    profile = cache / STARTUP
+    if not profile.is_dir():
+        profile.unlink(missing_ok=True)
+        profile.mkdir(parents=True)
 
 
 class Screen:

@@ -30,7 +30,7 @@ import ldap3
 from typing_extensions import override
 
 from lab.engine import Machine, Process, RegistryValue, Service
-from lab.process import EndedProcess, LocalProcess
+from lab.process import EndedProcess, LocalProcess, keep_no_profile
 from lab.samba_settings import SMB_CONF, write_certificate
 
 REALM: Final = "contoso.com"
@@ -323,6 +323,7 @@ class SambaMachine(Machine):
             known.write_text(f"{address}\n", encoding="ascii")
         for name in ("run", "home"):
             (self.folder / name).mkdir(mode=0o755, exist_ok=True)
+        keep_no_profile(self.folder / "home" / ".cache" / "powershell")
         (self.folder / CONNECTION).write_text(json.dumps(self.connection(), indent=1) + "\n", encoding="ascii")
         settings = SMB_CONF.format(
             netbios=TEMPLATE_HOST.upper(), realm=REALM.upper(), domain=DOMAIN, address=address, folder=self.folder

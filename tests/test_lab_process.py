@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.engine import Output
-from lab.process import EndedProcess, LocalProcess, Screen, marked
+from lab.process import STARTUP, EndedProcess, LocalProcess, Screen, keep_no_profile, marked
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the real engines run on Linux only")
 
@@ -116,3 +116,12 @@ def test_drawing_is_taken_out_of_text_wherever_it_is_cut(
     screen = Screen()
     read = b"".join(screen.text(whole_text[a:b]) for a, b in zip([0, *cuts], [*cuts, len(whole_text)], strict=True))
     assert read == b"".join(word for word, _ in pieces)
+
+
+def test_powershell_keeps_no_profile_of_its_start_and_again_changes_nothing(tmp_path: Path) -> None:
+    cache = tmp_path / "PowerShell"
+    cache.mkdir()
+    (cache / STARTUP).write_bytes(b"of an older lab")
+    for _ in ("first", "again"):
+        keep_no_profile(cache)
+        assert [(path.name, path.is_dir()) for path in cache.iterdir()] == [(STARTUP, True)]

@@ -401,7 +401,7 @@ def test_a_file_that_is_no_xml_is_invalid_by_its_path(iis: Iis) -> None:
     iis.file = START.read_bytes()
 
 
-@case("Get-IisConfig", cites="iis.md 5.5", error="missing")
+@case("Get-IisConfig", cites="iis.md 5.5", error="missing", light=True)
 def test_a_configuration_that_is_gone_is_missing(iis: Iis) -> None:
     iis.machine.remove_file(CONFIG)
     assert same_file(iis.host.refused("Get-IisConfig", reads=[])) == Refused("missing", "(file)", NOT_FOUND)

@@ -132,7 +132,12 @@ def test_a_record_of_somebody_else_is_left_alone(iis: Iis) -> None:
     assert iis.records() == before
 
 
-@case("Set-SslBinding", cites="verbs.md: Finds the binding element on a fresh manager (0: `missing`)", error="missing")
+@case(
+    "Set-SslBinding",
+    cites="verbs.md: Finds the binding element on a fresh manager (0: `missing`)",
+    error="missing",
+    light=True,
+)
 def test_a_binding_that_is_not_there_is_missing(iis: Iis) -> None:
     first = iis.certificate("one")
     assert iis.edit(new_site())
