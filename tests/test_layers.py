@@ -29,6 +29,7 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse((TREE / path).read_text(encoding="utf-8"))
 
 
+@cache
 def imported(path: Path) -> set[str]:
     """The top-level packages that a module imports, wherever in it."""
     found = set()
@@ -71,5 +72,5 @@ def test_deploy_and_operations_do_not_import_the_lab() -> None:
 
 def test_no_test_imports_pyinfras_command_line() -> None:
     """It patches the whole process for gevent, long after threads, sockets and locks of the tests are there."""
-    tests = [path.relative_to(TREE) for path in (TREE / "tests").rglob("*.py")]
-    assert [str(path) for path in tests if "pyinfra_cli" in imported(path)] == []
+    naming = [path for path in (TREE / "tests").rglob("*.py") if "pyinfra_cli" in path.read_text(encoding="utf-8")]
+    assert [path.name for path in naming if "pyinfra_cli" in imported(path.relative_to(TREE))] == []

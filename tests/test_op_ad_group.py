@@ -12,6 +12,8 @@ from lab.seed import BASE_DN
 from operations.ad import ad_group, ad_group_member
 from tests.oplab import OpLab, Run, engines, told
 
+pytestmark = pytest.mark.slow
+
 GROUP: Final = "SDK Users"
 DN: Final = f"CN={GROUP},CN=Users,{BASE_DN}"
 WANTED: Final[dict[str, Any]] = {"group": GROUP, "description": "may call the SDK"}

@@ -17,6 +17,8 @@ from lab.seed import BASE_DN
 from operations.ad import ad_group_member
 from tests.oplab import OpLab, Run, directory_edit, engines, told
 
+pytestmark = pytest.mark.slow
+
 GROUP: Final = "PhoneFactor Admins"
 GROUP_DN: Final = f"CN={GROUP},CN=Users,{BASE_DN}"
 MIM: Final = f"CN=mimservice,CN=Users,{BASE_DN}"

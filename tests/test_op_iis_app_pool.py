@@ -12,6 +12,8 @@ from model.secret import Secret
 from operations.iis import iis_app_pool, iis_site
 from tests.oplab import OpLab, Run, engines, told
 
+pytestmark = pytest.mark.slow
+
 POOL: Final = "MIM MFASDK"
 WHAT: Final = f"application pool {POOL}"
 ADD: Final = "//applicationPools/add"

@@ -11,6 +11,8 @@ import pytest
 from operations.iis import iis_auth, iis_site
 from tests.oplab import OpLab, Run, Step, engines, told
 
+pytestmark = pytest.mark.slow
+
 SITE: Final = "Default Web Site"
 WHAT: Final = f"authentication of {SITE}/"
 AT: Final = f"/configuration/location[@path='{SITE}']//authentication"

@@ -13,6 +13,8 @@ from lab.seed import LabCertificate, certificate
 from operations.iis import iis_app_pool, iis_site
 from tests.oplab import OpLab, Run, Step, engines, told
 
+pytestmark = pytest.mark.slow
+
 SITE: Final = "MIM MFASDK"
 FOLDER: Final = r"C:\inetpub\wwwroot\mfasdk"
 PRINT: Final = certificate("mfa01").thumbprint

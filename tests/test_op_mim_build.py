@@ -13,6 +13,8 @@ from operations.mim import mim_build
 from operations.xml import xml_elements
 from tests.oplab import OpLab, Run, engines
 
+pytestmark = pytest.mark.slow
+
 KEY: Final = rf"{UNINSTALL}\{{8F4E5B3C-6A1D-4C9E-9B57-0D2A7E61C450}}"
 LEAST: Final = "4.5.202.0"
 

@@ -22,6 +22,8 @@ from operations.windows import windows_service
 from operations.xml import xml_elements
 from tests.oplab import OpLab, Run, engines, told
 
+pytestmark = pytest.mark.slow
+
 NAME: Final = "FIMService"
 WHAT: Final = f"service {NAME}"
 RESTART: Final = ("Set-ServiceState", "Set-ServiceState")

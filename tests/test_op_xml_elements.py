@@ -20,6 +20,8 @@ from lab.seed import MFA_SETTINGS, MIM_FOLDER, NAMESPACE, Role, Root, mfa_settin
 from operations.xml import xml_elements
 from tests.oplab import OpLab, Run, engines, told
 
+pytestmark = pytest.mark.slow
+
 URL: Final = "https://mfa01.contoso.com:9999/MultiFactorAuthWebServiceSdk/PfWsSdk.asmx"
 SECRETS: Final = ("LICENSE_KEY", "GROUP_KEY", "CERT_PASSWORD")
 UNUSED: Final = (*SECRETS, "CertFilePath")

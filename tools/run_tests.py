@@ -2,7 +2,7 @@
 All tests, in two parts: what needs nothing but Python first, then what is slow or runs real engines. Behind `make test`.
 
     python tools/run_tests.py                  what this machine has; one line says what was left out
-    python tools/run_tests.py --require all    nothing is left out: whatever is skipped fails
+    python tools/run_tests.py --require all    nothing is left out: whatever is skipped fails; coverage is measured, which takes twice the time
 
 Coverage of both parts is combined and printed in short. Exit code 0 only when everything passed.
 """
@@ -40,19 +40,22 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description="Run all tests.")
     parser.add_argument("--require", choices=["all"], help="all: whatever is skipped fails")
     parser.add_argument("--fast", action="store_true", help="only the part that needs nothing but Python")
+    parser.add_argument("--coverage", action="store_true", help="measure coverage; `--require all` always does")
     chosen = parser.parse_args(arguments)
+    measure = chosen.coverage or chosen.require is not None
     begun = time.monotonic()
     sys.path.insert(0, str(ROOT))
     left_out = "" if chosen.require else absent()
     with tempfile.TemporaryDirectory() as temporary:
         data = Path(temporary)
         say("The fast part")
-        results = [run(data, "fast", "not slow and not powershell", chosen.require)]
+        results = [run(data, "fast", "not slow and not powershell", chosen.require, measure=measure)]
         if not chosen.fast:
             say("The slow part, and the real engines" if not left_out else "The slow part")
             marks = "slow and not powershell" if left_out else "slow or powershell"
-            results.append(run(data, "rest", marks, chosen.require))
-        coverage(data)
+            results.append(run(data, "rest", marks, chosen.require, measure=measure))
+        if measure:
+            coverage(data)
     complaint = "" if chosen.fast or left_out else unequal(results)
     if complaint:
         print(complaint)
@@ -69,10 +72,11 @@ def absent() -> str:
     return why() or ""
 
 
-def run(data: Path, name: str, marks: str, require: str | None) -> Result:
-    """One run of pytest under coverage, spread over the processors; what shares a machine stays together."""
+def run(data: Path, name: str, marks: str, require: str | None, *, measure: bool) -> Result:
+    """One run of pytest, spread over the processors, under coverage or not; what shares a machine stays together."""
     report = data / f"{name}.json"
-    command = [sys.executable, "-m", "coverage", "run", f"--data-file={data / '.coverage'}", "-m", "pytest", "-q"]
+    measured = ["coverage", "run", f"--data-file={data / '.coverage'}", "-m"] if measure else []
+    command = [sys.executable, "-m", *measured, "pytest", "-q"]
     command += ["-n", "auto", "--dist", "load" if name == "fast" else "loadgroup", "-m", marks, f"--counts={report}"]
     command += ["--require", require] if require else []
     # Where the environment forbids to keep what was compiled, every worker, pyinfra and lab that a test starts compiles all of it again.
