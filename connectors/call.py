@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -62,13 +63,16 @@ class HostCall(StringCommand):
     `secrets` travel beside the arguments, which name them as `{"secret": NAME}`; `blob` are bytes beside both. `str` gives a readable
     PowerShell line with secrets masked; so do `repr` and `get_raw_value`, whoever asks.
 
-    Raises ValueError for what does not travel unchanged: an empty key, `__type`, keys equal but for case, integers from 2**53, floats.
+    Raises ValueError for what does not travel unchanged: an empty key, `__type`, keys equal but for case, integers from 2**53, floats,
+    half of a surrogate pair.
     """
 
     def __init__(
         self, verb: str, /, *, secrets: Mapping[str, Secret] | None = None, blob: bytes = b"", **args: Json
     ) -> None:
         check(args, verb)
+        for name, secret in (secrets or {}).items():
+            check(secret.reveal(), f"{verb}.{name}")
         self.verb, self.args, self.secrets, self.blob = verb, args, dict(secrets or {}), blob
         super().__init__(*_shown(verb, args, blob))
 
@@ -141,13 +145,18 @@ class Refuse(StringCommand):
 def check(value: Any, where: str) -> None:
     """Refuse what JSON between Python and `JsonReaderWriterFactory` would change (docs/verbs.md, Wire). Raises ValueError naming the place."""
     match value:
-        case None | bool() | str():
+        case None | bool():
             return
+        case str():
+            # .NET's reader takes the first half of a pair for a mistake when an escape comes after it.
+            if SURROGATE.search(value):
+                raise ValueError(f"{where}: a text holds half of a surrogate pair, which is no character")
         case int():
             if abs(value) >= LARGEST:
                 raise ValueError(f"{where}: the number {value} does not stay exact in JSON, send it as text")
         case Mapping():
             names = [str(name) for name in value]
+            check("".join(names), f"the keys of {where}")
             if "" in names or "__type" in names:
                 raise ValueError(f"{where}: an empty key and the key __type are not sent")
             if len({name.casefold() for name in names}) < len(names):
@@ -172,6 +181,8 @@ def _shown(verb: str, args: Mapping[str, Json], blob: bytes) -> list[str]:
         parts.append(f"-Bytes <{len(blob)} bytes>")
     return parts
 
+
+SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 # PowerShell takes these for the ASCII quotes (about_Quoting_Rules; language specification 2.3.5.2).
 SINGLE: Final = "'\u2018\u2019\u201a\u201b"

@@ -20,7 +20,7 @@ from model.error import ErrorKind, HostError
 
 FrameKind: TypeAlias = Literal["H", "A", "N", "X"]
 EMPTY: Final = "-"  # an empty last field would be lost by the first strip() on the way
-ESCAPED: Final = re.compile("[\ud800-\udfff\ufffe\uffff]")
+ESCAPED: Final = re.compile("[\ufffe\uffff]")
 
 
 class FrameError(ValueError):
@@ -118,8 +118,8 @@ def error_of(answer: Mapping[str, Any]) -> HostError:
 
 
 def _json(value: Mapping[str, Any]) -> bytes:
-    # Raw UTF-8: the reader on the host makes a node of every \u escape (300,000 of them: 2.3 s). A lone surrogate has no UTF-8, and
-    # U+FFFE and U+FFFF are refused by that reader unless they are escaped.
+    # Raw UTF-8: the reader on the host makes a node of every \u escape (300,000 of them: 2.3 s), but refuses U+FFFE and U+FFFF
+    # unless they are escaped. Half a surrogate pair is refused before (call.py).
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return ESCAPED.sub(lambda char: f"\\u{ord(char[0]):04x}", text).encode("utf-8")
 

@@ -61,6 +61,8 @@ REFUSED = {
     "a number that JSON does not keep": 2**53,
     "a fraction": 1.5,
     "bytes": b"x",
+    "half of a surrogate pair": "a\ud800",
+    "the other half in a key": [{"\ude00": 1}],
 }
 
 
@@ -68,6 +70,12 @@ REFUSED = {
 def test_what_would_not_arrive_unchanged_is_refused(value: Json) -> None:
     with pytest.raises(ValueError, match=r"Test-Echo\.value"):
         HostCall("Test-Echo", value=value)
+
+
+def test_a_secret_that_would_not_arrive_unchanged_is_refused_and_not_shown() -> None:
+    with pytest.raises(ValueError, match=r".") as error:
+        HostCall("Search-Directory", secrets={"pw": Secret("pl4nted\ud800")})
+    assert str(error.value) == "Search-Directory.pw: a text holds half of a surrogate pair, which is no character"
 
 
 LITERALS: dict[str, tuple[Json, str]] = {

@@ -61,9 +61,9 @@ def test_a_request_is_one_ascii_line_that_says_its_length(args: object, revealed
 
 
 def test_what_the_far_end_cannot_read_raw_is_escaped() -> None:
-    """A lone surrogate has no UTF-8, and JsonReaderWriterFactory refuses U+FFFE and U+FFFF (seen on PowerShell 7.6)."""
-    line = request_line(TOKEN, 1, {"value": "a\ud800b\ufffe\uffff\u00e9"}, {}, b"")
-    assert base64.b64decode(line.split()[4]) == '{"value":"a\\ud800b\\ufffe\\uffff\u00e9"}'.encode()
+    """JsonReaderWriterFactory refuses U+FFFE and U+FFFF (seen on PowerShell 7.6)."""
+    line = request_line(TOKEN, 1, {"value": "ab\ufffe\uffff\u00e9"}, {}, b"")
+    assert base64.b64decode(line.split()[4]) == '{"value":"ab\\ufffe\\uffff\u00e9"}'.encode()
 
 
 def test_the_script_line_carries_hash_and_mode() -> None:

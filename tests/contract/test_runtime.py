@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import powershell
@@ -65,8 +65,6 @@ AWKWARD: Final[tuple[Any, ...]] = (
     "".join(map(chr, range(0x20))) + "\x7f",
     "\x00",
     "\ufeff \ufffe \uffff \U0010ffff",
-    "\ud800",
-    "\udfff\ud800",
     "\u00e4 \u0130\u0131 \u6f22 \U0001f600 e\u0301 \u202e",
     "1",
     "01",
@@ -140,17 +138,11 @@ def test_a_value_comes_back_however_deep_it_lies(mim01: Host) -> None:
     assert mim01.ask("Test-Echo", value=value) == {"value": value}
 
 
-def whole(text: str) -> str:
-    """Two halves of a surrogate pair side by side are one character in any JSON."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
-
-
 texts = st.one_of(
     st.sampled_from([text for text in AWKWARD if isinstance(text, str)]),
     st.text(max_size=20),
-    st.text(st.characters(exclude_categories=()), max_size=20),
-    st.lists(st.sampled_from([*QUOTES, "\\", "\n", "\x00", "\ud83d", "\ude00", "\uffff"]), max_size=12).map("".join),
-).map(whole)
+    st.lists(st.sampled_from([*QUOTES, "\\", "\n", "\x00", "\U0001f600", "\uffff"]), max_size=12).map("".join),
+)
 
 
 def _sendable(value: dict[str, Any]) -> bool:
@@ -170,11 +162,18 @@ values = st.recursive(
 @pytest.mark.slow
 @case(
     "Test-Echo",
-    cites="verbs.md: JSON is raw UTF-8 from the controller, but for U+FFFE, U+FFFF and lone surrogates",
+    cites="verbs.md: JSON is raw UTF-8 from the controller, but for U+FFFE and U+FFFF",
     warm=True,
 )
 def test_any_value_and_any_bytes_come_back_unchanged(mim01: Host) -> None:
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    # A failure is not made smaller: each example is a call to a real PowerShell.
+    @settings(
+        max_examples=60,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        database=None,
+        phases=(Phase.explicit, Phase.generate),
+    )
     @given(st.lists(values, max_size=8), st.binary(max_size=300))
     def echo(value: list[Any], blob: bytes) -> None:
         answer = mim01.call("Test-Echo", value=value, blob=blob)
