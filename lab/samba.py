@@ -212,6 +212,7 @@ class SambaMachine(Machine):
             "LC_ALL": f"{self._culture.replace('-', '_')}.UTF-8" if self._culture else "C.UTF-8",
             "LDAPTLS_CACERT": str(self.folder / "tls" / "ca.pem"),
             "POWERSHELL_TELEMETRY_OPTOUT": "1",
+            "PSModuleAnalysisCachePath": "/dev/null",
             "POWERSHELL_UPDATECHECK": "Off",
         }
 

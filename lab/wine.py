@@ -76,6 +76,7 @@ class Prefix:
             **({"LOCPATH": str(locales)} if locales is not None and (locales / locale).exists() else {}),
             "DOTNET_EnableWriteXorExecute": "0",  # else .NET dies at the first collection after compiled script
             "POWERSHELL_TELEMETRY_OPTOUT": "1",
+            "PSModuleAnalysisCachePath": "NUL",  # a file that PowerShell writes when it pleases: no state of the machine
         }
 
     def run(self, *argv: str) -> None:

@@ -30,7 +30,10 @@ from pyinfra.connectors.util import CommandOutput
 from pyinfra.context import ctx_host, ctx_state
 from typing_extensions import override
 
+from connectors import winrm
 from connectors.call import HostCall
+from connectors.session import Session
+from connectors.settings import WinrmSettings
 from facts.base import HostFact, read
 from lab import samba, template, verbs
 from lab.control import Role
@@ -75,6 +78,27 @@ class Run:
     failed: bool = False
 
 
+class Kept(Session):
+    """A session of several runs: a real PowerShell takes seconds to start. Ended by `end`, not by a run."""
+
+    _opened = False
+
+    @override
+    def open(self) -> None:
+        if not self._opened:
+            super().open()
+            self._opened = True
+
+    @override
+    def close(self) -> None:
+        """A run is over, not the session; one that could not be opened is."""
+        if not self._opened:
+            self.end()
+
+    def end(self) -> None:
+        super().close()
+
+
 class OpLab(AbstractContextManager["OpLab"]):
     """
     A lab with the hosts of these names (dc01, mfa01, mim01), and pyinfra on it.
@@ -86,6 +110,7 @@ class OpLab(AbstractContextManager["OpLab"]):
     def __init__(self, root: Path, engine: EngineName, *hosts: str, seed: Seed | None = None) -> None:
         self.lab = Lab(root, engine, {host: ROLES[host] for host in hosts}, seed=seed)
         self.engine, self.hosts = engine, hosts
+        self._sessions: dict[WinrmSettings, Kept] = {}
 
     @override
     def __enter__(self) -> Self:
@@ -96,7 +121,20 @@ class OpLab(AbstractContextManager["OpLab"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for session in self._sessions.values():
+            session.end()
         self.lab.stop()
+
+    def _session(self, settings: WinrmSettings) -> Session:
+        """One for each run, as pyinfra has it; of real machines one for all runs."""
+        if self.engine == "python":
+            return Session(settings)
+        if settings not in self._sessions:
+            self._sessions[settings] = Kept(settings)
+        return self._sessions[settings]
+
+    def _pyinfra(self, host: str, meanwhile: Callable[[], None] | None = None) -> _Pyinfra:
+        return _Pyinfra(self.lab, host or self.hosts[0], meanwhile, self._session)
 
     def machine(self, host: str = "") -> Machine:
         """The machine behind a host; the only one when not named."""
@@ -162,7 +200,7 @@ class OpLab(AbstractContextManager["OpLab"]):
         self, *steps: Step, host: str = "", dry: bool = False, meanwhile: Callable[[], None] | None = None
     ) -> Run:
         """Several operations in one run, see `run`."""
-        with _Pyinfra(self.lab, host or self.hosts[0], meanwhile) as run:
+        with self._pyinfra(host, meanwhile) as run:
             for number, (operation, arguments) in enumerate(steps):
                 run.add(operation, f"step {number}", arguments)
             if not dry:
@@ -171,14 +209,16 @@ class OpLab(AbstractContextManager["OpLab"]):
 
     def fact(self, fact: type[HostFact[Any]], *, host: str = "", **arguments: Any) -> Any:
         """One fact of a host."""
-        with _Pyinfra(self.lab, host or self.hosts[0], None) as run, ctx_host.use(run.host):
+        with self._pyinfra(host) as run, ctx_host.use(run.host):
             return read(fact, **arguments)
 
 
 class _Pyinfra(AbstractContextManager["_Pyinfra"]):
     """pyinfra with one host: connected while the context is open."""
 
-    def __init__(self, lab: Lab, host: str, meanwhile: Callable[[], None] | None) -> None:
+    def __init__(
+        self, lab: Lab, host: str, meanwhile: Callable[[], None] | None, session: Callable[[WinrmSettings], Session]
+    ) -> None:
         data: dict[str, Any] = dict(lab.connection(host))
         data["winrm_password"] = Secret(data["winrm_password"])
         config = Config()
@@ -187,7 +227,7 @@ class _Pyinfra(AbstractContextManager["_Pyinfra"]):
         self.host: Host = next(iter(self.state.inventory))
         self.failed = False
         self.writes: list[str] = []
-        self._meanwhile = meanwhile
+        self._meanwhile, self._session = meanwhile, session
         self._lines = _Lines(self.host.print_prefix)
         self._ends = ExitStack()
 
@@ -201,6 +241,7 @@ class _Pyinfra(AbstractContextManager["_Pyinfra"]):
             ends.callback(logger.setLevel, before)
             ends.callback(logger.removeHandler, self._lines)
             ends.enter_context(ctx_state.use(self.state))
+            ends.enter_context(patch.object(winrm, "Session", self._session))
             self.state.set_stage(StateStage.Connect)
             connect_all(self.state)
             ends.callback(disconnect_all, self.state)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -16,12 +17,12 @@ from typing import Final
 import pytest
 
 from lab.engine import Machine
-from lab.lab import Lab
+from lab.lab import EngineName, Lab
 from lab.seed import BASE_DN, MFA_SETTINGS, DirectSdk, Role, seed
 from model.secret import Secret
 from tests.clilab import TREE, CliLab, Done
 from tests.leaks import leaks
-from tests.oplab import directory_edit
+from tests.oplab import directory_edit, engines
 
 pytestmark = pytest.mark.slow
 
@@ -147,8 +148,11 @@ class Outputs:
         return found
 
 
-@pytest.fixture
-def outputs(tmp_path: Path) -> Iterator[Outputs]:
+@contextmanager
+def planted(
+    tmp_path: Path, engine: EngineName = "python", hosts: Mapping[str, Role] | None = None
+) -> Iterator[Outputs]:
+    """A lab that holds secrets, with an account that is one, and the deploys beside it."""
     root = tmp_path / "lab"
     root.mkdir(mode=0o700)
     account = {"user": "lab-admin", "password": WANTED["winrm_password"]}
@@ -161,24 +165,31 @@ def outputs(tmp_path: Path) -> Iterator[Outputs]:
     }
     for name, text in texts.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    with CliLab(tmp_path, seed=plant) as lab:
-        lab.host_data["dc01"] = {
-            "directory_server": "dc01.contoso.com",
-            "directory_port": 636,
-            "directory_tls": True,
-            "directory_user": r"CONTOSO\planted",
-            "directory_password": WANTED["directory_password"],
-        }
+    with CliLab(tmp_path, engine, hosts, seed=plant) as lab:
+        if "dc01" in lab.lab.roles:
+            lab.host_data["dc01"] = {
+                "directory_server": "dc01.contoso.com",
+                "directory_port": 636,
+                "directory_tls": True,
+                "directory_user": r"CONTOSO\planted",
+                "directory_password": WANTED["directory_password"],
+            }
         lab.write_inventory()
         yield Outputs(lab)
 
 
+@pytest.fixture
+def outputs(tmp_path: Path) -> Iterator[Outputs]:
+    with planted(tmp_path) as outputs:
+        yield outputs
+
+
 def test_no_secret_is_in_any_output_of_any_run_nor_in_a_log_of_a_host(outputs: Outputs) -> None:
-    lab, planted = outputs.lab, str(outputs.lab.folder / "planted.py")
+    lab, deploy = outputs.lab, str(outputs.lab.folder / "planted.py")
     outputs.run("--dry", "--diff", "-v", deploy="deploy.py")
-    outputs.run("--dry", "--diff", "-vvv", "--debug-all", deploy=planted)
-    outputs.run("--dry", "--json", deploy=planted)
-    outputs.run("-y", "-vvv", "--diff", "--debug-all", deploy=planted)
+    outputs.run("--dry", "--diff", "-vvv", "--debug-all", deploy=deploy)
+    outputs.run("--dry", "--json", deploy=deploy)
+    outputs.run("-y", "-vvv", "--diff", "--debug-all", deploy=deploy)
     outputs.run("-y", "-vv", "--debug", deploy="deploy.py")
     outputs.run("-y", "--json", "-vvv", deploy="deploy.py")
     outputs.run("debug-inventory")
@@ -187,6 +198,24 @@ def test_no_secret_is_in_any_output_of_any_run_nor_in_a_log_of_a_host(outputs: O
     written = lab.machine("mim01").read_file(MFA_SETTINGS) or b""
     assert b"Em6nTx1VbZd9cYw3" in written  # it did arrive, so there was something to leak
     assert outputs.found() == []
+
+
+@pytest.mark.parametrize("engine", engines("mim")[1:])
+def test_no_secret_is_in_any_output_nor_in_a_log_of_a_host_where_real_powershell_runs(
+    tmp_path: Path, engine: EngineName
+) -> None:
+    """What a host logs is command lines and script text, and what PowerShell itself says when a verb fails."""
+    with planted(tmp_path, engine, {"mfa01": "mfa", "mim01": "mim"}) as outputs:
+        lab = outputs.lab
+        outputs.run("-y", "-vvv", "--diff", "--debug-all", deploy=str(tmp_path / "planted.py"))
+        outputs.run("fact", "facts.iis.IisAppPool", "app_pool=Planted", "-vvv", "--debug-all")
+        written = lab.machine("mim01").read_file(MFA_SETTINGS) or b""
+        assert b"Em6nTx1VbZd9cYw3" in written  # it did arrive, so there was something to leak
+        with lab.machine("mim01").locked(MFA_SETTINGS):
+            outputs.run("--dry", "-vvv", "--debug-all", deploy=str(tmp_path / "planted.py"), code=1)
+        outputs.run("-y", "-vvv", "--debug-all", deploy=str(tmp_path / "fails.py"), code=1)
+        assert outputs.found() == []
+        assert {"commands.log", "journal.jsonl"} & {*outputs.texts} == {"commands.log", "journal.jsonl"}
 
 
 def test_no_secret_is_in_what_is_said_when_something_goes_wrong(outputs: Outputs) -> None:
