@@ -352,11 +352,17 @@ class Session:
             except (GoneError, LostError, QuotaError) as error:
                 self._wire.drop()
                 if attempt == "second":
-                    raise FailedError(str(error)) from None
+                    raise FailedError(f"{error}{self._hint(error)}") from None
                 self._sleep(self._limits.quota_s if isinstance(error, QuotaError) else self._limits.pauses_s[0])
             else:
                 self._used = self._clock()
                 return
+
+    def _hint(self, error: ConnectorError) -> str:
+        """What may be wrong where a connection was made and broke at once, and again."""
+        if not isinstance(error, LostError) or self._settings.scheme != "http":
+            return ""
+        return " before anything was answered: is that the port of https (5986, then winrm_scheme is https), or of something else than WinRM?"
 
     def _refresh(self) -> None:
         """Before a request: an HTTP connection that was silent for too long is not used again."""

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+import requests
 from winrm.protocol import Protocol
 
-from connectors.errors import ConnectorError, LostError, translate, unreachable
+from connectors.errors import ConnectorError, FailedError, LostError, translate, unreachable
 from connectors.settings import WinrmSettings
 
 logger = logging.getLogger(__name__)
@@ -140,9 +141,18 @@ class Wire:
                 # pywinrm would do this while it builds the session: it would follow a redirect with NTLM's answer, and where it fails it would
                 # keep the session and send the next message in clear.
                 transport.setup_encryption(session)
+                session.hooks["response"].append(self._check_sealed)
         except BaseException:
             transport.close_session()
             raise
+
+    def _check_sealed(self, response: requests.Response, **_arguments: object) -> None:
+        """pywinrm takes an answer in clear for as good as an encrypted one: anybody on the way could give it."""
+        kind = response.headers.get("Content-Type", "")
+        if response.ok and not kind.lower().startswith("multipart/encrypted"):
+            raise FailedError(
+                f"{self._settings.address} answered an encrypted message in clear: that is not WinRM, or somebody is on the way. Use https"
+            )
 
     def _quietly(self, doing: str, action: Callable[[Protocol], object]) -> None:
         """Cleaning up: whatever happened, the next step of it still has to run. A broken connection is replaced once."""

@@ -38,7 +38,7 @@ from connectors.call import HostCall
 from connectors.errors import QUOTAS, ConnectorError, translate, unreachable, words
 from connectors.session import Limits, Session
 from connectors.settings import WinrmSettings
-from lab import ca
+from lab import auth, ca, http
 from lab.engine import Output
 from lab.server import Trouble
 from lab.shells import Limits as HostLimits
@@ -48,6 +48,10 @@ from tests.connector_lab import NOW, Ended, Far, Rewritten, odd_lab
 
 PASSWORD = "pa$$'wörd-of-nobody"
 USER = "CONTOSO\\admin"
+BROKE = (
+    "the connection to {at} broke before anything was answered: "
+    "is that the port of https (5986, then winrm_scheme is https), or of something else than WinRM?"
+)
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +208,7 @@ CASES = {
         data={"port": "http"},
     ),
     "http to the port of https": Case(
-        "the connection to {at} broke",
+        BROKE,
         "http",
         {"port": "https"},
     ),
@@ -257,6 +261,20 @@ def test_a_host_that_cannot_be_opened_says_why_and_what_to_do(far: Far, case: Ca
     said = error_of(session, data.get("password") or far.settings().password.reveal())
     known = session._settings
     assert said == case.text.format(at=known.address, user=known.user)
+
+
+def test_an_answer_in_clear_to_an_encrypted_message_is_refused(far: Far) -> None:
+    """Anybody on the way could give it, and pywinrm would take it."""
+    session = far.session("http")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(http, "SEALED_TYPE", "application/soap+xml;charset=UTF-8")
+        patch.setattr(auth.Session, "seal", lambda _, body: body)
+        with pytest.raises(ConnectorError) as error:
+            session.call(HostCall("Test-Echo", value=1))
+    assert str(error.value) == (
+        f"{far.settings('http').address} answered an encrypted message in clear: that is not WinRM, or somebody is on the way. Use https"
+    )
+    assert session.call(HostCall("Test-Echo", value=2)).result == {"value": 2}
 
 
 def test_a_login_that_was_refused_is_not_tried_again(far: Far) -> None:
@@ -327,7 +345,7 @@ OTHERS = {
         b"HTTP/1.1 307 x\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
         "{at} redirects to another address: that is not WinRM, nothing was sent there",
     ),
-    "another protocol": (b"220 smtp ready\r\n", "the connection to {at} broke"),
+    "another protocol": (b"220 smtp ready\r\n", BROKE),
     "a web page": (
         b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\n<hr>",
         "{at} gave an answer that is not WinRM's (AttributeError). Is another service on that port?",
