@@ -32,7 +32,7 @@ PRINCIPAL: Final = (
 )
 DOMAINS: Final = "(&(objectClass=crossRef)(systemFlags:1.2.840.113556.1.4.803:=2))"
 CHAIN: Final = "1.2.840.113556.1.4.1941"
-CANDIDATES: Final = 5  # enough for a message; more than one is an error anyway
+CANDIDATES: Final = 20  # enough for a message; more than one is an error anyway
 NOT_IN_PARTITIONS: Final = ("builtin", "nt authority", "nt-autorität")
 
 
