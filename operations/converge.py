@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 from pyinfra import logger
 from pyinfra.api import Host, StringCommand
 from pyinfra.api.output import format_text
-from pyinfra.context import host, state
+from pyinfra.context import ctx_host, host, state
 
 from connectors.call import HostCall, Refuse
 from facts.base import Unread
@@ -52,7 +52,7 @@ def converge(
     + what: the thing in the user's words, first in every line: ``authentication of MIM MFASDK/``
     + read: gives the current state; called again after the writes, which are then compared once more
     + plan: current state to changes, ``()`` where nothing differs; raises PlanError to refuse this host
-    + write: the guarded calls that make the changes, in order; the first that fails is the last
+    + write: the guarded calls that make the changes, in order; the first that fails is the last. Only built here, sent by pyinfra
     + thing: id of the thing for later operations (``site:MIM MFASDK``), the same for every spelling of its name; see `announced` and `written`
     + noop: said where nothing differs (with -v), or what makes it of the current state; default ``... is as wanted``
     """
@@ -63,12 +63,14 @@ def converge(
             f"{what}: _continue_on_error would send the next write although the one before failed: leave it out"
         )
         return
-    now = read()
-    if isinstance(now, Unread):
-        yield from unread(what)
-        return
+    # ValueError, PlanError among them: what cannot be asked, wanted or sent fails this host, an exception would end the run of all.
     try:
+        now = read()
+        if isinstance(now, Unread):
+            yield from unread(what)
+            return
         changes = tuple(plan(now))
+        calls = tuple(write(now, changes)) if changes else ()
     except ParentMissingError as missing:
         if state.is_executing or not announced(missing.parent):
             yield from refuse(f"{what}: {missing}")
@@ -76,7 +78,7 @@ def converge(
         announce(what, missing.changes, thing, after=host.connector_data[ANNOUNCED][missing.parent])
         yield Refuse(f"{what}: {missing}")  # prepare stops here; nothing of this is ever sent
         return
-    except PlanError as error:
+    except ValueError as error:
         yield from refuse(f"{what}: {error}")
         return
     if not changes:
@@ -84,7 +86,7 @@ def converge(
         return
     announce(what, changes, thing)
     # A dry run stops at the first yield, so everything that is shown stands above it.
-    yield from write(now, changes)
+    yield from calls
     # Known from here on, although what was written may yet be read back otherwise: who acts on it must act in this run.
     host.connector_data.setdefault(WRITTEN, set()).add(thing)
     after = read()
@@ -149,4 +151,7 @@ def refuse(reason: str) -> Generator[StringCommand, None, None]:
         yield Refuse(reason)
         return
     logger.error("%s%s", host.print_prefix, format_text(reason.replace("-->", "--\u200b>"), "red"))
-    state.fail_hosts({host})  # the last host ends the run with "No hosts remaining!", exit code 1: that is right
+    # The host itself: pyinfra's `host` in a set is another host whenever another one is looked at.
+    state.fail_hosts(
+        {ctx_host.get()}
+    )  # the last host ends the run with "No hosts remaining!", exit code 1: that is right

@@ -7,13 +7,20 @@ pyinfra orders operations by each host's own sequence alone: what is on line 60 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, MutableMapping
+from typing import Final
+from weakref import WeakKeyDictionary
 
-from pyinfra.api import StringCommand, operation
+import gevent
+from pyinfra.api import Host, Inventory, StringCommand, operation
 from pyinfra.context import host, state
 
 from connectors.call import Refuse
 from operations.converge import halted, refuse
+
+PASSED: Final = "sections passed"  # key of pyinfra's free dict of a host
+LOOK_S: Final = 0.02
+WAITING: Final[MutableMapping[Inventory, set[str]]] = WeakKeyDictionary()
 
 
 @operation()
@@ -21,7 +28,8 @@ def section(*, unless: Callable[[], str] | None = None) -> Generator[StringComma
     """
     Begin a part of a deploy: what stands above it is done on all hosts before anything below it begins. Changes nothing, asks no host.
 
-    + unless: called on each host when the part begins, in the dry run too; a reason not to begin it there, which fails that host, or ""
+    + unless: called on each host when the part begins, in the dry run too; a reason not to begin it there, which fails that host, or "".
+      A dry run reads all hosts side by side: there it is called when all have come so far
 
     Call it for every host, outside of any condition; its ``name`` is a headline of the run. ``--no-wait`` and ``--serial`` let hosts overtake each
     other: refused while executing.
@@ -32,6 +40,10 @@ def section(*, unless: Callable[[], str] | None = None) -> Generator[StringComma
 
         section(name="Configuring the MIM Service")
     """
+    if not state.is_executing:
+        host.connector_data[PASSED] = _passed(host) + 1
+        if unless is not None:
+            _gather()
     if halted():
         return
     if state.is_executing and (behind := _overtaken()):
@@ -43,6 +55,32 @@ def section(*, unless: Callable[[], str] | None = None) -> Generator[StringComma
         yield from refuse(reason)
         return
     host.noop("nothing to do here: a headline")
+
+
+def _passed(other: Host) -> int:
+    """How many sections a host has come to in prepare. Those of a deploy are the same for all hosts."""
+    passed: int = other.connector_data.get(PASSED, 0)
+    return passed
+
+
+def _gather() -> None:
+    """
+    In prepare: wait until every host has come to this section, so that what was refused before it is known here.
+
+    pyinfra prepares each host in a greenlet of its pool. Where nobody is left who could still come (`--parallel` has no room for the others, or
+    a deploy calls a section for some hosts only) there is nothing to wait for; nor with the API, which takes one host after the other.
+    """
+    if not any(greenlet is gevent.getcurrent() for greenlet in state.pool):
+        return
+    waiting = WAITING.setdefault(state.inventory, set())
+    waiting.add(host.name)
+    try:
+        while len(waiting) < len(state.pool) and any(
+            _passed(other) < _passed(host) for other in state.inventory.get_active_hosts()
+        ):
+            gevent.sleep(LOOK_S)
+    finally:
+        waiting.discard(host.name)
 
 
 def _overtaken() -> str:
