@@ -12,6 +12,7 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 import gevent
+from pyinfra import logger
 from pyinfra.api import Host, Inventory, StringCommand, operation
 from pyinfra.context import host, state
 
@@ -75,12 +76,21 @@ def _gather() -> None:
     waiting = WAITING.setdefault(state.inventory, set())
     waiting.add(host.name)
     try:
-        while len(waiting) < len(state.pool) and any(
-            _passed(other) < _passed(host) for other in state.inventory.get_active_hosts()
-        ):
+        while (behind := _behind()) and len(waiting) < len(state.pool):
             gevent.sleep(LOOK_S)
     finally:
         waiting.discard(host.name)
+    if behind:
+        logger.warning(
+            "%sprepared before %s: what is refused there is not known here. Give --parallel at least the number of hosts",
+            host.print_prefix,
+            ", ".join(behind),
+        )
+
+
+def _behind() -> list[str]:
+    """Active hosts that have not come as far in prepare as this one."""
+    return sorted(other.name for other in state.inventory.get_active_hosts() if _passed(other) < _passed(host))
 
 
 def _overtaken() -> str:
