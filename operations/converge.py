@@ -151,7 +151,6 @@ def refuse(reason: str) -> Generator[StringCommand, None, None]:
         yield Refuse(reason)
         return
     logger.error("%s%s", host.print_prefix, format_text(reason.replace("-->", "--\u200b>"), "red"))
-    # The host itself: pyinfra's `host` in a set is another host whenever another one is looked at.
-    state.fail_hosts(
-        {ctx_host.get()}
-    )  # the last host ends the run with "No hosts remaining!", exit code 1: that is right
+    # The last host ends the run with "No hosts remaining!", exit code 1: that is right.
+    # By ctx_host: pyinfra's `host` in a set is another host whenever another one is looked at.
+    state.fail_hosts({ctx_host.get()})
