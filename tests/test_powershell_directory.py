@@ -13,16 +13,26 @@ from typing import Any, Final
 import pytest
 
 import powershell
+from lab import directory_error
 from lab.process import LocalProcess
 from tests.test_powershell_core import LINUX, ON_LINUX, OPTIONS, Far, encoded, opened
 
 pytestmark = ON_LINUX
 
 ECHO: Final = "function Test-Echo {"
-# An entry as the class hands it over: the names of its attributes in this order, and the values of each as bytes.
+# `refused`: what becomes of result codes with a server's text. Else an entry as the class hands it over: the names of its attributes in this order,
+# and the values of each as bytes.
 SHOW: Final = """
 function Test-Echo {
     param([object] $Value)
+    if ($Value.Contains('refused')) {
+        Add-Type -AssemblyName 'System.DirectoryServices.Protocols'
+        $failures = foreach ($one in $Value['refused']) {
+            $met = [System.DirectoryServices.Protocols.LdapException]::new([int] $one[0], 'x', [string] $one[1])
+            ConvertTo-DirectoryFailure -Met $met -Verb 'Edit-Directory' -Where 'CN=G' -Doing 'modify'
+        }
+        return @{ value = @($failures) }
+    }
     $attributes = New-Object -TypeName System.Collections.Specialized.OrderedDictionary
     $attributes.Add('AttributeNames', [string[]] $Value['names'])
     foreach ($name in $Value['names']) {
@@ -84,3 +94,25 @@ def test_the_last_range_is_the_end_of_a_list(far: Far) -> None:
         "attributes": {"member": [base64.b64encode(b"CN=c").decode()]},
         "incomplete": {},
     }
+
+
+# From 81 on the client speaks, and the server's text is of another time (facts/ad.md 4).
+REFUSED: Final[Sequence[tuple[int, int | None]]] = (
+    *((code, None) for code in sorted({*directory_error.WORDS, 2, 80})),
+    *((53, win32) for win32 in (0x561, 0x2139, 0x2140, 0x2141, 0x2165, 0x2166)),
+    (1, 0x4DC),
+    (1, 0x4DD),
+    (32, 0x525),
+    (32, 0x2030),
+    (50, 0x2098),
+)
+
+
+def test_every_result_code_is_the_error_that_the_twin_makes_of_it(far: Far) -> None:
+    given = [[code, "" if win32 is None else f"{win32:08X}: text"] for code, win32 in REFUSED]
+    answer, _ = far.call("Test-Echo", {"value": {"refused": given}})
+    twin = [directory_error.refused(code, win32, "CN=G", "modify") for code, win32 in REFUSED]
+    names = ("kind", "where", "why", "ldap", "win32")
+    assert [[one.get(name) for name in names] for one in answer["result"]["value"]] == [
+        [getattr(error, name) for name in names] for error in twin
+    ]
