@@ -12,7 +12,7 @@ from facts.windows import WindowsService
 from model.desired import parse
 from operations.ad import ad_group, ad_group_member
 from operations.hosts import first_active
-from operations.iis import iis_app_pool, iis_auth, iis_site
+from operations.iis import iis_app_pool, iis_auth, iis_module, iis_site
 from operations.mim import NewMembership, mim_build, not_ready
 from operations.order import section, turn
 from operations.windows import stopped_by, windows_service
@@ -25,6 +25,8 @@ is_mim = "mim_servers" in host.groups
 
 section(name="Azure MFA Server, step 4: the IIS web application that hosts the SDK")
 if "mfa_servers" in host.groups:
+    if wanted.authentication.windows:  # looked for before anything is written: with -y nothing is planned ahead
+        iis_module(name="Windows Authentication is installed", module="WindowsAuthenticationModule", site=site.name)
     iis_app_pool(name="The SDK's app pool", app_pool=site.app_pool)
     iis_site(
         name="The SDK's https site on an empty directory",

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from pyinfra.api import StringCommand, operation
+from pyinfra.context import host
 from pyinfra.context import state as run
 
 from connectors.call import HostCall
@@ -33,8 +34,8 @@ from model.iis import (
 )
 from model.names import fold
 from model.secret import Secret
-from operations.converge import ParentMissingError, announced, converge
-from plans.iis import plan_app_pool, plan_authentication
+from operations.converge import ParentMissingError, announced, converge, halted, refuse, unread
+from plans.iis import plan_app_pool, plan_authentication, require_module
 from plans.iis_site import canonical_path, certificates_of, paths_above, plan_site
 
 T = TypeVar("T")
@@ -47,6 +48,37 @@ PARTS: Final[Mapping[str, type]] = {  # of a binding that is given as a dict
     "store": str,
     "sni": bool,
 }
+
+
+@operation()
+def iis_module(module: str, site: str) -> Generator[StringCommand, None, None]:
+    """
+    Require a module of IIS: a host on which it is not installed, or does not run at the site, fails here, in the dry run too.
+
+    + module: its name, as ``globalModules`` has it
+    + site: name of the site, in any case; one that is not there yet is asked for by what it would inherit
+
+    Changes nothing, ever. Put it before the first operation that writes for the site: with ``-y`` pyinfra plans nothing ahead, and what ``iis_auth``
+    refuses would be refused only after pool and site are written.
+
+    **Example:**
+
+    .. code:: python
+
+        iis_module(name="The SDK can ask for a Windows account", module="WindowsAuthenticationModule", site="MIM MFASDK")
+    """
+    if halted():
+        return
+    found = read(IisAuthentication, site=site)
+    if isinstance(found, Unread):
+        yield from unread(f"the modules of site {site}")
+        return
+    try:
+        require_module(found, module, f"site {site}")
+    except PlanError as error:
+        yield from refuse(str(error))
+        return
+    host.noop(f"{module} runs at site {site}")
 
 
 @operation()

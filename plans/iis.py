@@ -36,11 +36,11 @@ MODULES: Final[
     "basic": "BasicAuthenticationModule",
     "digest": "DigestAuthenticationModule",
 }
-FEATURES: Final[Mapping[Scheme, str]] = {
-    "anonymous": "Web-Server",
-    "windows": "Web-Windows-Auth",
-    "basic": "Web-Basic-Auth",
-    "digest": "Web-Digest-Auth",
+FEATURES: Final[Mapping[str, str]] = {
+    "AnonymousAuthenticationModule": "Web-Server",
+    "WindowsAuthenticationModule": "Web-Windows-Auth",
+    "BasicAuthenticationModule": "Web-Basic-Auth",
+    "DigestAuthenticationModule": "Web-Digest-Auth",
 }
 NOT_IN_POOL_NAMES: Final = '|<>&\\"/[]+=;:,?*@'  # the validator applicationPoolName of IIS's schema
 LONGEST_POOL_NAME: Final = 64
@@ -177,7 +177,7 @@ def plan_authentication(now: Authentication, wanted: WantedAuthentication, site:
     _check_authentication(wanted)
     for scheme, enabled in wanted.schemes.items():
         if enabled:
-            _check_module(now, scheme)
+            require_module(now, MODULES[scheme], scheme)
     location = location_of(now.site or site, now.path)
     changes: list[Change] = []
     edits: list[Edit] = []
@@ -210,18 +210,22 @@ def _check_authentication(wanted: WantedAuthentication) -> None:
             raise PlanError(f"providers are {wanted.providers!r}, expected names such as Negotiate and NTLM, each once")
 
 
-def _check_module(now: Authentication, scheme: Scheme) -> None:
-    module = MODULES[scheme]
+def require_module(now: Authentication, module: str, what: str) -> None:
+    """
+    Require a module in globalModules and among those of the location that was read.
+
+    + what: who needs it, first in the message
+
+    Raises PlanError that says which of the two lacks it.
+    """
     if module not in now.global_modules:
-        text = (
-            f"{scheme} needs {module}, which is not installed (globalModules). Install {FEATURES[scheme]}, run again."
-        )
-        raise PlanError(text)
+        feature = FEATURES.get(module, "what brings it")
+        raise PlanError(f"{what} needs {module}, which is not installed (globalModules). Install {feature}, run again.")
     if now.modules is None:
-        raise PlanError(f"{scheme} needs {module}, and the modules there could not be read: {now.modules_error}")
+        raise PlanError(f"{what} needs {module}, and the modules there could not be read: {now.modules_error}")
     if module not in now.modules:
         raise PlanError(
-            f"{scheme} needs {module}, which is installed but switched off there (modules). Switch it on first."
+            f"{what} needs {module}, which is installed but switched off there (modules). Switch it on first."
         )
 
 
