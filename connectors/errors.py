@@ -123,7 +123,8 @@ def translate(error: BaseException, settings: WinrmSettings, doing: str) -> Conn
             return FailedError(_refused_login(settings))
         case WinRMError() if "not installed" in str(error):
             return FailedError(
-                f"transport {settings.transport} needs more packages here: pip install 'pyinfra-mim[{settings.transport}]'"
+                f"transport {settings.transport} needs more packages here: "
+                f".venv/bin/pip install --constraint constraints.txt -e '.[{settings.transport}]'"
             )
         case WinRMTransportError():
             return _status(int(error.code), settings)
@@ -188,6 +189,7 @@ def words(error: HostError) -> str:
         "locked": f" Another process holds it.{untouched}",
         "denied": untouched,
         "timeout": " What it is now: run again.",
+        "unknown": " What it is now is not known: run again, every operation compares first." if untouched else "",
     }.get(error.kind, "")
     return f"{error.what} {error.where}: {error.why.rstrip('.')}{code} [{error.kind}].{hint}"
 

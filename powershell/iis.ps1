@@ -66,8 +66,8 @@ function New-IisRefusal {
     elseif ($code -eq 2147746132) { $kind, $why = 'not-installed', 'the configuration system of IIS is not registered (0x80040154)' }
     elseif ($Phase -eq 'commit') {
         # Another error of input and output, a full disk for one, may come when a part is written.
-        if ($load) { $kind, $why = 'conflict', 'the file changed or was in use while it was written: nothing was written, read again' }
-        else { $why = 'the commit failed: read back what was written' }
+        if ($load) { $kind, $why = 'conflict', 'the file changed or was in use while it was written' }
+        else { $why = 'the commit failed' }
     }
     elseif ($Phase -eq 'state') {
         if ($code -eq 2147944122) { $kind, $why = 'busy', 'the service W3SVC or WAS does not run' }
@@ -566,7 +566,7 @@ function Edit-IisConfig {
         if ($number -gt 0) {
             try { $manager.CommitChanges() } catch { throw New-IisRefusal -Thrown $_.Exception -Phase 'commit' -Where $file.path }
             try { $after = Get-ContentHash -Path $file.path -Named $file.path -Share 'ReadWrite, Delete' }
-            catch { throw New-Refusal -Kind 'unknown' -Where $file.path -Why 'written, but it could not be read back: read it again' -HResult $_.Exception.GetBaseException().HResult }
+            catch { throw New-Refusal -Kind 'unknown' -Where $file.path -Why 'written, but it could not be read back' -HResult $_.Exception.GetBaseException().HResult }
         }
         [ordered]@{ sha256 = $after; changed = $after -ne $before }
     }

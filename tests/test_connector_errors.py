@@ -518,7 +518,10 @@ TRANSLATED: dict[str, tuple[BaseException, str, str]] = {
     "kerberos is not installed": (
         WinRMError("requested auth method is kerberos, but pykerberos is not installed"),
         "open_shell",
-        "FailedError: transport kerberos needs more packages here: pip install 'pyinfra-mim[kerberos]'",
+        (
+            "FailedError: transport kerberos needs more packages here: "
+            ".venv/bin/pip install --constraint constraints.txt -e '.[kerberos]'"
+        ),
     ),
 }
 
@@ -660,7 +663,18 @@ WORDS = {
     ),
     "a code of success": (
         HostError("unknown", "Edit-Directory", "CN=x", "odd", None, 0, 0),
-        "Edit-Directory CN=x: odd (LDAP 0, win32 0000) [unknown].",
+        "Edit-Directory CN=x: odd (LDAP 0, win32 0000) [unknown]. What it is now is not known: run again, every operation compares first.",
+    ),
+    "a commit of which nothing more is known": (
+        HostError("unknown", "Edit-IisConfig", "f", "written, but it could not be read back", 0x80070020),
+        (
+            "Edit-IisConfig f: written, but it could not be read back (0x80070020) [unknown]. "
+            "What it is now is not known: run again, every operation compares first."
+        ),
+    ),
+    "an unknown error of a read, which leaves nothing to compare": (
+        HostError("unknown", "Get-IisConfig", "f", "failed with X"),
+        "Get-IisConfig f: failed with X [unknown].",
     ),
     "a denied read": (
         HostError("denied", "Read-File", r"C:\x.xml", "no right", 0x80070005),

@@ -53,8 +53,8 @@ def test_only_a_file_that_changed_or_is_in_use_is_a_conflict_of_the_commit(tmp_p
         Get-Answer { @($made.Data['refusal'], $made.Message) }
     }
     """
-    conflict = "the file changed or was in use while it was written: nothing was written, read again"
-    failed = "the commit failed: read back what was written"
+    conflict = "the file changed or was in use while it was written"
+    failed = "the commit failed"
     assert answers(tmp_path, script) == [
         ["conflict", f"{conflict} (0x80131621)"],
         ["conflict", f"{conflict} (0x80070020)"],
@@ -85,7 +85,7 @@ def test_a_commit_that_cannot_be_read_back_says_that_it_was_written(tmp_path: Pa
         "kind": "unknown",
         "what": "Edit-IisConfig",
         "where": "f",
-        "why": "written, but it could not be read back: read it again",
+        "why": "written, but it could not be read back",
         "hresult": 0x80070020,
     }
     unchanged = {"sha256": "hash", "changed": False}
