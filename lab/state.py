@@ -29,11 +29,18 @@ def fold(name: str) -> str:
     """
     A name as Windows compares it: letter by letter in upper case, so that no name grows ("ß" stays, unlike `str.casefold`).
 
+    Dotless i and long s, whose upper case is an ASCII letter, are letters of their own (OrdinalIgnoreCase).
+
     + name: of a file, a registry key, a service
     """
     if name.isascii():
         return name.upper()
-    return "".join(upper if len(upper := letter.upper()) == 1 else letter for letter in name)
+    return "".join(map(_upper, name))
+
+
+def _upper(letter: str) -> str:
+    upper = letter.upper()
+    return upper if len(upper) == 1 and upper.isascii() == letter.isascii() else letter
 
 
 class Clock:

@@ -131,6 +131,8 @@ def test_names_that_windows_holds_apart_are_two_sites_and_two_pools(lab: OpLab) 
     lab.run(iis_app_pool, app_pool="strasse", present=False)
     assert lab.xpath("//site[@id>1]") == [{"name": "straße", "id": "2"}]
     assert lab.xpath(ADDED) == [{"name": "straße"}]
+    assert lab.run(iis_app_pool, app_pool="\u017ftra\u00dfe").writes == ("Edit-IisConfig",)
+    assert lab.xpath(ADDED) == [{"name": "straße"}, {"name": "\u017ftra\u00dfe"}]
 
 
 def test_what_another_administrator_did_meanwhile_is_not_written_over(lab: OpLab) -> None:

@@ -60,6 +60,25 @@ def test_what_was_does_not_know_is_unknown(iis: Iis) -> None:
     assert [iis.state("site", name) for name in ("Ftp", "No pool")] == ["Unknown", "Unknown"]
 
 
+@case("Get-IisState", cites="iis.md: key comparison is case-insensitive because `name` is not `caseSensitive`")
+def test_names_are_one_by_their_upper_case_letter_by_letter_but_dotless_i_and_long_s_are_letters_of_their_own(
+    iis: Iis,
+) -> None:
+    names = ("MIMI", "m\u0131m\u0131", "SISI", "\u017fi\u017fi", "stra\u00dfe", "strasse", "\u00c9t\u00e9")
+    pools = [{"op": "add", "section": POOLS, "tag": "add", "a": {"name": name, "autoStart": False}} for name in names]
+    sites = [new_site(name, 81 + at, (("http", f"*:{81 + at}:", 0),)) for at, name in enumerate(names)]
+    assert iis.edit(*pools, *sites)
+    assert iis.edit({"op": "remove", "section": SITES, "at": [site_step("mimi")]})
+    assert iis.edit({"op": "remove", "section": POOLS, "at": [pool_step("sisi")]})
+    asked = [
+        (kind, name) for kind in ("site", "pool") for name in (*names, "\u00e9T\u00c9", "STRA\u00dfE", "m\u0131MI")
+    ]
+    items = [{"kind": kind, "name": name} for kind, name in asked]
+    answer = iis.host.ask("Get-IisState", items=items)["states"]
+    missing = [(one["kind"], one["name"]) for one in answer if not one["found"]]
+    assert missing == [("site", "MIMI"), ("site", "m\u0131MI"), ("pool", "SISI"), ("pool", "m\u0131MI")]
+
+
 @case("Set-IisState", cites="verbs.md: Already there: answer, no action")
 def test_a_site_and_a_pool_are_stopped_and_started_once(iis: Iis) -> None:
     for kind, name in (("site", "default WEB site"), ("pool", "defaultapppool")):
