@@ -148,6 +148,14 @@ def _configuration(machine: PythonMachine, data: bytes | None = None) -> Configu
     return configuration
 
 
+def _loaded(machine: PythonMachine, where: str) -> Configuration:
+    """The configuration; an error of loading it is told of the thing that it was loaded for."""
+    try:
+        return _configuration(machine)
+    except VerbError as error:
+        raise VerbError(error.kind, where, error.why, hresult=error.hresult) from None
+
+
 def _file(machine: PythonMachine) -> str:
     """Where the configuration is: another place than CONFIG where it is shared by a farm (facts/iis.md 3 p)."""
     data = machine.disk.read(REDIRECTION)
@@ -202,7 +210,9 @@ def get_iis_state(machine: PythonMachine, *, items: Sequence[Any]) -> Result:
             raise VerbError("invalid", "items", "an item is an object with kind and name")
         if item["kind"] not in {"site", "pool"}:
             raise VerbError("invalid", "items", "kind is site or pool")
-    configuration = _configuration(machine)
+    if not items:
+        return {"states": []}
+    configuration = _loaded(machine, items[0]["name"])
     states = []
     for item in items:
         view = _find(configuration, item["kind"], item["name"])
@@ -227,7 +237,7 @@ def set_iis_state(
     deadline = machine.clock.now() + timeout_s * TICKS
     while True:
         # As the host does with a fresh manager: another process may change the file meanwhile.
-        configuration = _configuration(machine)
+        configuration = _loaded(machine, name)
         view = _find(configuration, kind, name)
         if view is None:
             raise VerbError("missing", name, f"there is no {kind} of this name")
@@ -365,7 +375,7 @@ def set_ssl_binding(
     digits = thumbprint.upper()
     if not re.fullmatch(r"[0-9A-F]{40}", digits):
         raise VerbError("invalid", "thumbprint", "is not 40 hex digits")
-    view = _find(_configuration(machine), "site", site)
+    view = _find(_loaded(machine, f"{site} {protocol} {information}"), "site", site)
     bindings = [] if view is None else view.child("bindings").items
     here = [
         one

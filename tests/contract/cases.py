@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, TypeVar
 
-ROOT: Final = Path(__file__).resolve().parents[2]
-CONTRACT: Final = ROOT / "docs" / "verbs.md"
+from tests.contract.errors import CONTRACT, ERRORS, READING, ROOT
+
 FACTS: Final = ROOT.parent / "shared" / "facts"
 RUNTIME: Final = "test_runtime.py"
 DIFFERENCES: Final = Path(__file__).with_name("differences.toml")
@@ -30,30 +30,7 @@ Kind: TypeAlias = Literal[
 Engine: TypeAlias = Literal["python", "powershell", "server"]
 Mode: TypeAlias = Literal["warm", "batch"]
 
-# The kinds that each verb can answer, by docs/verbs.md: a kind without a case is a missing test. `invalid` is in all: an argument that is not the
-# verb's. `denied` is in all that write: a process that was started to read only.
-WRITES: Final = ("invalid", "denied")
-ERRORS: Final[Mapping[str, Sequence[Kind]]] = {
-    "Test-Echo": ("invalid",),
-    "Read-File": ("invalid", "locked", "denied"),
-    "Write-File": (*WRITES, "conflict", "locked", "missing"),
-    "Copy-File": (*WRITES, "conflict", "locked", "missing"),
-    "New-Folder": (*WRITES, "conflict", "missing"),
-    "Get-HostInfo": ("invalid",),
-    "Get-ServiceState": ("invalid",),
-    "Set-ServiceState": (*WRITES, "missing", "conflict", "busy", "timeout", "unknown"),
-    "Get-InstalledProduct": ("invalid",),
-    "Get-Certificate": ("invalid", "missing"),
-    "Get-IisConfig": ("invalid", "missing", "locked", "not-installed"),
-    "Edit-IisConfig": (*WRITES, "missing", "conflict", "locked", "ambiguous", "not-installed"),
-    "Get-IisState": ("invalid", "busy", "not-installed"),
-    "Set-IisState": (*WRITES, "missing", "busy", "timeout", "not-installed"),
-    "Get-SslBinding": ("invalid",),
-    "Set-SslBinding": (*WRITES, "missing", "conflict", "not-installed"),
-    "Search-Directory": ("invalid", "missing", "denied"),
-    "Edit-Directory": (*WRITES, "missing", "conflict"),
-}
-READS: Final = tuple(verb for verb in ERRORS if verb.startswith(("Get-", "Read-", "Search-", "Test-")))
+READS: Final = tuple(verb for verb in ERRORS if verb.startswith(READING))
 ALL: Final = tuple(ERRORS)
 
 
@@ -157,6 +134,16 @@ class Difference:
     absent: bool = False
 
 
+@dataclass(frozen=True)
+class Unshown:
+    """A kind of error that a verb can answer and no case can show: why, and the test that shows it in another way, `FILE::NAME` below tests."""
+
+    verb: str
+    kind: str
+    reason: str
+    instead: str
+
+
 @cache
 def differences() -> Mapping[tuple[str, str], Difference]:
     """What differences.toml says, by case and engine. Raises ValueError for an entry with another form."""
@@ -176,6 +163,16 @@ def differences() -> Mapping[tuple[str, str], Difference]:
             f"{DIFFERENCES.name}: {entry} is not case, engine, reason and runs, each case once for an engine"
         )
     return found
+
+
+@cache
+def unshown() -> tuple[Unshown, ...]:
+    """The kinds of error that differences.toml says no case can show. Raises ValueError for an entry with another form."""
+    entries = tomllib.loads(DIFFERENCES.read_text(encoding="utf-8")).get("unshown", [])
+    for entry in entries:
+        if entry.keys() != {"kind", "verbs", "reason", "instead"} or not entry["reason"].strip():
+            raise ValueError(f"{DIFFERENCES.name}: {entry} is not kind, verbs, reason and instead")
+    return tuple(Unshown(verb, one["kind"], one["reason"], one["instead"]) for one in entries for verb in one["verbs"])
 
 
 def difference(name: str, engine: str) -> Difference:

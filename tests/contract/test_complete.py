@@ -8,8 +8,8 @@ from typing import Final
 
 import pytest
 
+from tests.contract import errors
 from tests.contract.cases import (
-    ERRORS,
     FACTS,
     PLAIN,
     REGISTERED,
@@ -18,12 +18,19 @@ from tests.contract.cases import (
     documented_verbs,
     problem_of_citation,
     table_of_verbs,
+    unshown,
     variants,
 )
+from tests.contract.errors import ERRORS
 
 MODULES: Final = tuple(sorted(path.stem for path in Path(__file__).parent.glob("test_*.py") if path != Path(__file__)))
 for _module in MODULES:  # every case registers itself, whatever of them is run
     importlib.import_module(f"tests.contract.{_module}")
+
+
+def without_a_case(verb: str) -> list[str]:
+    """The kinds that differences.toml says no case can show of a verb."""
+    return [one.kind for one in unshown() if one.verb == verb]
 
 
 def test_the_table_of_errors_has_the_verbs_of_the_contract_and_of_the_runtime() -> None:
@@ -32,9 +39,49 @@ def test_the_table_of_errors_has_the_verbs_of_the_contract_and_of_the_runtime() 
 
 
 @pytest.mark.parametrize("verb", ERRORS)
-def test_every_verb_has_a_case_that_shows_an_answer_and_one_for_each_kind_of_error(verb: str) -> None:
+def test_every_verb_has_a_case_that_shows_an_answer_and_one_for_each_kind_of_error_that_can_be_shown(verb: str) -> None:
     shown = {one.error for one in REGISTERED.values() if verb in one.verbs}
-    assert shown == {None, *ERRORS[verb]}
+    assert sorted(map(str, shown)) == sorted(map(str, {None, *ERRORS[verb]} - {*without_a_case(verb)}))
+
+
+@pytest.mark.parametrize("verb", ERRORS)
+def test_what_no_case_can_show_is_named_once_and_is_answered_by_the_verb(verb: str) -> None:
+    named = without_a_case(verb)
+    assert sorted(named) == sorted(set(named) & ERRORS[verb])
+
+
+def test_what_no_case_can_show_is_shown_by_a_test_that_there_is() -> None:
+    tests = Path(__file__).parents[1]
+    for one in unshown():
+        file, _, name = one.instead.partition("::")
+        assert f"\ndef {name}(" in (tests / file).read_text(encoding="utf-8"), one
+    assert {one.verb for one in unshown()} <= ERRORS.keys()
+
+
+@pytest.mark.parametrize("verb", ERRORS)
+def test_the_contract_names_every_kind_that_a_verb_throws(verb: str) -> None:
+    assert sorted(errors.thrown(verb) - errors.documented()[verb]) == []
+
+
+def test_what_a_verb_can_answer_is_read_from_the_contract_and_from_what_it_calls() -> None:
+    assert errors.kinds() == (
+        *("missing", "conflict", "locked", "invalid", "denied", "busy", "not-installed", "ambiguous"),
+        *("timeout", "unknown"),
+    )
+    assert errors.documented()["Test-Echo"] == {"invalid"}
+    assert errors.documented()["Get-SslBinding"] == {
+        "invalid"
+    }  # the one verb that the opening of its section leaves out
+    assert errors.thrown("Read-File") == {"invalid", "conflict"}
+    # By what is called: the checks of a file, the table of the service manager, and of IIS what its phases can meet.
+    assert errors.thrown("Copy-File") == {"invalid", "missing", "conflict", "denied"}
+    assert errors.thrown("Set-ServiceState") == {
+        *("unknown", "denied", "busy", "timeout", "conflict", "invalid", "missing")
+    }
+    assert [sorted(errors.of_phase(phase)) for phase in ("commit", "state")] == [
+        ["conflict", "denied", "not-installed", "unknown"],
+        ["busy", "denied", "not-installed", "unknown"],
+    ]
 
 
 @pytest.mark.parametrize("name", REGISTERED)

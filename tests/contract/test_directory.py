@@ -271,6 +271,15 @@ def test_an_account_without_the_right_is_denied_and_nothing_happens(directory: D
     assert directory.members() == set()
 
 
+@case("Edit-Directory", cites="verbs.md: others `unknown`", error="unknown")
+def test_what_a_server_is_not_willing_to_do_is_unknown_with_its_numbers(directory: Directory) -> None:
+    """A scope that does not follow the one it has, by facts/ad.md 3."""
+    before = directory.values(G, "groupType")
+    change = modify(G, "replace", "-2147483644", attribute="groupType")
+    assert edit(directory, change) == [(False, ("unknown", 53, 0x2035))]
+    assert directory.values(G, "groupType") == before
+
+
 @case("Edit-Directory", cites="verbs.md: One edit is one LDAP request")
 def test_one_request_happens_wholly_or_not_at_all(directory: Directory) -> None:
     assert edit(directory, modify(G, "replace", "old", attribute="description")) == [DONE]

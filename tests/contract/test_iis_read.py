@@ -414,6 +414,36 @@ def test_a_configuration_that_is_open_without_sharing_is_locked_to_read(iis: Iis
         assert same_file(iis.host.refused("Get-IisConfig", reads=[])) == Refused("locked", "(file)", SHARING)
 
 
+OTHERS: Final[dict[str, dict[str, Any]]] = {
+    "Get-IisState": {"items": [{"kind": "site", "name": SITE}]},
+    "Set-IisState": {"kind": "site", "name": SITE, "state": "Stopped"},
+    "Set-SslBinding": {
+        "site": SITE,
+        "protocol": "https",
+        "information": "*:443:",
+        "thumbprint": "0" * 40,
+        "expected": "absent",
+    },
+}
+
+
+@case(*OTHERS, cites="iis.md 5.5", error="locked")
+def test_a_configuration_that_is_open_without_sharing_is_locked_to_the_other_verbs(iis: Iis, verb: str) -> None:
+    where = f"{SITE} https *:443:" if verb == "Set-SslBinding" else SITE
+    with iis.machine.locked(CONFIG):
+        assert iis.host.refused(verb, **OTHERS[verb]) == Refused("locked", where, SHARING)
+
+
+@case(*OTHERS, cites="iis.md 5.5", error="missing")
+def test_a_configuration_that_is_gone_is_missing_to_the_other_verbs(iis: Iis, verb: str) -> None:
+    where = f"{SITE} https *:443:" if verb == "Set-SslBinding" else SITE
+    iis.machine.remove_file(CONFIG)
+    try:
+        assert iis.host.refused(verb, **OTHERS[verb]) == Refused("missing", where, NOT_FOUND)
+    finally:
+        iis.file = START.read_bytes()
+
+
 @case("Get-IisConfig", cites="iis.md: redirection.config enabled=true, path may be UNC with its own user")
 def test_a_shared_configuration_is_read_from_where_it_is_and_told(iis: Iis) -> None:
     farm = iis.file.replace(b'<windowsAuthentication enabled="false">', b'<windowsAuthentication enabled="true">')
