@@ -18,11 +18,21 @@ from model.change import Change, PlanError
 from model.files import file_id
 from model.windows import Service
 from operations.converge import announced, converge, refuse, written
-from plans.windows import Step, left_stopped, older_than, plan_service, refuse_disabled, steps, still_down, undo
+from plans.windows import (
+    Step,
+    down_now,
+    left_stopped,
+    older_than,
+    plan_service,
+    refuse_disabled,
+    steps,
+    still_down,
+    undo,
+)
 
 ROLLING: Final = "rolling"
 HINT: Final = "hint"
-FAILED: Final = "failed"
+CUT: Final = "it did not come to its end there"
 
 
 @operation()
@@ -59,7 +69,7 @@ def windows_service(
         windows_service(name="MIM has read its settings", service="FIMService", reads=r"C:\\...\\MfaSettings.xml", rolling=True, _serial=True)
     """
     work = _converge(service, running, restart, reads, because, hint, timeout_s)
-    yield from (_one_after_the_other(service, work) if rolling else work)
+    yield from (one_after_the_other(service, work) if rolling else work)
 
 
 def _converge(
@@ -102,8 +112,8 @@ def _converge(
 
 class ServiceStep(HostCall):
     """
-    One step of a restart. Where it fails, the dependents that the steps before it stopped are started again, and what stays down is named:
-    a failed command is the last of its operation, so nobody else would.
+    One step of a restart. Where it fails, the dependents that the steps before it stopped are started again, and what stays down is named, the
+    service itself first: a failed command is the last of its operation, so nobody else would.
     """
 
     def __init__(self, service: str, step: Step, before: Sequence[Step], timeout_s: int) -> None:
@@ -122,9 +132,12 @@ class ServiceStep(HostCall):
     @override
     def execute(self, state: State, host: Host, connector_arguments: Any) -> tuple[bool, CommandOutput]:
         ok, output = super().execute(state, host, connector_arguments)
-        if ok or not still_down(self.before):
+        if ok:
             return ok, output
-        said, down = [], [name for name in still_down(self.before) if name != self.of]
+        _mark_failed(host, self.of, output.stderr)
+        down = still_down(self.before)
+        said = [down_now(self.of, _state_of(self.of))] if self.of in down else []
+        down = [name for name in down if name != self.of]
         for step in undo(self.of, self.before, self.step):
             back, _ = ServiceStep(self.of, step, (), self.timeout_s).execute(state, host, dict(connector_arguments))
             if back:
@@ -132,6 +145,11 @@ class ServiceStep(HostCall):
                 said.append(f"service {step.service} runs again")
         said += [f"service {name} is still stopped: start it when {self.of} runs" for name in down]
         return False, CommandOutput([*output, *(OutputLine("stderr", line) for line in said)])
+
+
+def _state_of(service: str) -> str | None:
+    now = read(WindowsService, service=service)
+    return None if isinstance(now, Unread) else now.state
 
 
 def _dependents(now: Service) -> list[Service]:
@@ -192,7 +210,7 @@ def _reason(now: Service, *, restart: bool, reads: str | None, because: Callable
     return older if older or done or not written(file_id(reads)) else f"{reads} was written in this run"
 
 
-def _one_after_the_other(
+def one_after_the_other(
     service: str, work: Generator[StringCommand, None, None]
 ) -> Generator[StringCommand, None, None]:
     """pyinfra's `_serial` goes on with the next host after a failure; this stops, and says which host was the reason."""
@@ -205,21 +223,29 @@ def _one_after_the_other(
             return
         marks = _marks(host)
         # Until the end is reached: a failed command closes this generator wherever it stands.
-        marks[service.casefold()] = FAILED
-        yield from work
-        marks[service.casefold()] = "ok"
+        marks[service.casefold()] = CUT
+        for command in work:
+            if isinstance(command, Refuse):
+                _mark_failed(host, service, command.reason)
+            yield command
+        del marks[service.casefold()]
         return
     yield from work
 
 
 def stopped_by(service: str) -> str:
     """Why this host is to be left alone: a rolling restart of the service failed on another one in this run; "" where none did."""
-    failed = (other.name for other in state.inventory if _marks(other).get(service.casefold()) == FAILED)
-    name = next((name for name in failed if name != host.name), "")
-    return f"left untouched: service {service} did not come up on {name}" if name else ""
+    failed = {other.name: _marks(other).get(service.casefold()) for other in state.inventory if other.name != host.name}
+    return next((f"left untouched, since {name} failed: {why}" for name, why in failed.items() if why), "")
+
+
+def _mark_failed(of: Host, service: str, why: str) -> None:
+    """Keep the first reason for which a rolling operation fails on a host: what is tried after it is about the dependents."""
+    if _marks(of).get(service.casefold()) == CUT:
+        _marks(of)[service.casefold()] = why
 
 
 def _marks(of: Host) -> dict[str, str]:
-    """How the rolling operations of this run ended on a host, by the service in small letters."""
+    """Why the rolling operations of this run have not ended well on a host, by the service in small letters."""
     marks: dict[str, str] = of.connector_data.setdefault(ROLLING, {})
     return marks

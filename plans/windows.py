@@ -1,7 +1,7 @@
 """
 What must change in Windows services, and whether an installed build is enough. Pure: values in, changes out.
 
-The order of the calls that follow is here too (`restart_steps`); making them is in operations/windows.py.
+The order of the calls that follow is here too (`steps`); making them is in operations/windows.py.
 """
 
 from __future__ import annotations
@@ -126,6 +126,22 @@ def still_down(made: Sequence[Step]) -> list[str]:
         elif step.service in down:
             down.remove(step.service)
     return down
+
+
+def down_now(service: str, state: str | None) -> str:
+    """
+    What to say of a service that this run stopped and could not start.
+
+    + state: what it is now; None where that could not be read
+    """
+    if state is None:
+        return f"service {service} was stopped by this run and did not come up, and what it is now could not be read: look there, and run again"
+    if state == RUNNING:
+        return f"service {service} runs now all the same: run again"
+    return (
+        f"service {service} is {state} now: this run stopped it, and it did not come up. "
+        "Mend the reason and run again, which starts it, or start it by hand"
+    )
 
 
 def older_than(service: Service, file: str, last_write_utc: str | None) -> str:

@@ -9,16 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
+from pyinfra.api import StringCommand
+from pyinfra.context import ctx_host, ctx_state
 
+from connectors.call import Refuse
 from facts.windows import WindowsService
 from lab import verbs
 from lab.engine import Service
 from lab.python_engine import PythonMachine
 from lab.seed import MFA_SETTINGS
-from operations.windows import windows_service
+from operations.windows import one_after_the_other, stopped_by, windows_service
 from operations.xml import xml_elements
 from tests.oplab import OpLab, Run, engines, told
 
@@ -180,6 +184,24 @@ def test_a_dependent_that_could_not_be_started_again_is_refused_and_one_that_is_
     assert quick.run(windows_service, service=NAME) == Run((text,))
 
 
+@pytest.mark.slow
+def test_a_restart_whose_start_fails_says_that_the_service_is_stopped_now_and_what_to_do(quick: OpLab) -> None:
+    machine = quick.machine()
+    machine.add_service(Service("Broken", r"C:\Broken\Broken.exe", running=True, broken=True))
+    run = quick.run(windows_service, service="Broken", restart=True)
+    planned = told("service Broken", "process: started (time) -> restarted: asked for")
+    refused = (
+        "Set-ServiceState Broken: the program of the service Broken did not answer the service control manager; "
+        "it is stopped, expected running (0x8007041D) [timeout]. What it is now: run again."
+    )
+    stopped = (
+        "service Broken is stopped now: this run stopped it, and it did not come up. "
+        "Mend the reason and run again, which starts it, or start it by hand"
+    )
+    assert run == Run((planned, refused, stopped), RESTART, failed=True)
+    assert machine.service_state("Broken") == ("stopped", None)
+
+
 def test_a_service_that_does_not_come_up_fails_the_host(quick: OpLab) -> None:
     machine = quick.machine()
     machine.add_service(Service("Broken", r"C:\Broken\Broken.exe", running=False, broken=True))
@@ -190,6 +212,32 @@ def test_a_service_that_does_not_come_up_fails_the_host(quick: OpLab) -> None:
         told("service Broken", "state: stopped -> running"),
     )
     assert quick.run(windows_service, service="Broken", dry=True).failed is False  # the next run tries again
+
+
+def test_the_next_host_of_a_rolling_restart_is_told_why_the_one_before_failed() -> None:
+    first, second = (SimpleNamespace(name=name, connector_data={}, current_op_hash="x") for name in ("mim01", "mim02"))
+    run = SimpleNamespace(
+        inventory=[first, second],
+        is_executing=True,
+        get_op_meta=lambda _hash: SimpleNamespace(global_arguments={"_serial": True}),
+    )
+
+    def told_of(*commands: StringCommand) -> tuple[str, str]:
+        """What each of the two is told when these came of the first one's operation, and pyinfra closed it at the last of them."""
+        with ctx_state.use(run):
+            with ctx_host.use(first):
+                work = one_after_the_other("fimservice", (command for command in commands))
+                for _ in commands or work:
+                    next(work, None)
+                work.close()
+                own = stopped_by("FIMService")
+            with ctx_host.use(second):
+                return own, stopped_by("FIMService")
+
+    disabled = "service FIMService is disabled: enable it"
+    assert told_of(Refuse(disabled)) == ("", f"left untouched, since mim01 failed: {disabled}")
+    assert told_of(StringCommand("x")) == ("", "left untouched, since mim01 failed: it did not come to its end there")
+    assert told_of() == ("", "")
 
 
 REFUSALS: Final[dict[str, tuple[dict[str, Any], str]]] = {

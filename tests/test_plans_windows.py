@@ -12,6 +12,7 @@ from model.change import Change, PlanError
 from model.windows import Dependent, Product, Products, Service
 from plans.windows import (
     Step,
+    down_now,
     left_stopped,
     older_than,
     plan_service,
@@ -151,6 +152,21 @@ def test_after_a_failed_step_the_dependents_that_were_stopped_come_back_nearest_
     }
     assert back == {0: (), 1: ("far",), 2: ("near", "far"), 3: (), 4: ("far",), 5: ()}
     assert [still_down(wanted[:number]) for number in (3, 6)] == [["far", "near", "FIMService"], []]
+
+
+NOT_UP = (
+    "this run stopped it, and it did not come up. Mend the reason and run again, which starts it, or start it by hand"
+)
+AFTER_OUR_STOP = {
+    "stopped": f"service X is stopped now: {NOT_UP}",
+    "start-pending": f"service X is start-pending now: {NOT_UP}",
+    "running": "service X runs now all the same: run again",
+    None: "service X was stopped by this run and did not come up, and what it is now could not be read: look there, and run again",
+}
+
+
+def test_what_our_stop_left_behind_is_said_as_it_is_now() -> None:
+    assert {state: down_now("X", state) for state in AFTER_OUR_STOP} == AFTER_OUR_STOP
 
 
 def test_dependents_that_could_not_be_put_back_are_refused_and_those_left_stopped_are_told() -> None:
