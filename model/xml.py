@@ -94,6 +94,7 @@ class XmlWanted:
     + attributes: element name to (attribute name to value; None removes it)
     + ignore_case: whether an element with another spelling is the one meant
     + refuse_if: names that must be absent or empty, and why
+    + refuse_elsewhere: what to do where the names stand in another place of the document than below the parent; `""` when they may
     """
 
     parent: str | None = None
@@ -105,6 +106,7 @@ class XmlWanted:
     ignore_case: bool = False
     secrecy: Secrecy = Secrecy()
     refuse_if: Mapping[str, str] = field(default_factory=dict)
+    refuse_elsewhere: str = ""
 
 
 @dataclass(frozen=True, repr=False)

@@ -32,6 +32,7 @@ def xml_elements(
     secret: str | Sequence[str] = (),
     public: str | Sequence[str] = (),
     refuse_if: Mapping[str, str] | None = None,
+    refuse_elsewhere: str = "",
     backup: bool = True,
 ) -> Generator[StringCommand, None, None]:
     r"""
@@ -48,6 +49,9 @@ def xml_elements(
     + secret: names whose values are secrets, besides those that look like it (words KEY, PASSWORD, SECRET, TOKEN, PIN)
     + public: names that only look like it
     + refuse_if: name to reason: nothing is written while that child is there and not empty
+    + refuse_elsewhere: what to do, where none of the names of set, clear and remove is below the parent and one of them, or of ``refuse_if``, is
+      elsewhere in the document, by its local name: then nothing is written beside it. ``refuse_if`` then holds for the whole document. For a file
+      whose shape is not known; empty: what stands elsewhere is not looked at
     + backup: keep the old content as ``NAME.<first 12 digits of its SHA-256>.bak`` beside the file, with its ACL; nothing ever deletes one
 
     What is outside the edits stays byte for byte: declaration, byte order mark, encoding, line ends, comments, quotes. White space in a text counts.
@@ -77,6 +81,7 @@ def xml_elements(
         ignore_case=ignore_case,
         secrecy=Secrecy(names_of(secret), names_of(public)),
         refuse_if=refuse_if or {},
+        refuse_elsewhere=refuse_elsewhere,
     )
 
     def plan(now: XmlFile) -> tuple[Change, ...]:

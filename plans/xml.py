@@ -17,11 +17,11 @@ from model.change import Change, PlanError
 from model.files import LARGEST_FILE, FileContent
 from model.names import fold
 from model.secret import Secret
-from model.xml import Text, XmlElement, XmlFile, XmlWanted
+from model.xml import Text, XmlElement, XmlFile, XmlWanted, local_name
 from plans.splice import NOT_XML, XML_NAMESPACE, splice
 from plans.xml_document import Document, attributes, leaf_text
 from plans.xml_edits import Add, Edit, Remove, SetAttribute, SetText
-from plans.xpath import one_element
+from plans.xpath import SHOWN, one_element, path_to
 
 BACKUP_DIGITS: Final = 12  # of the old SHA-256, in the name of a backup
 ITSELF: Final = "."  # the parent, where the names of its children stand
@@ -48,6 +48,7 @@ def plan_elements(file: FileContent, wanted: XmlWanted) -> XmlPlan:
     parent = one_element(document, wanted.parent, wanted.namespaces)
     found = _Children(document, parent, wanted)
     found.check_distinct()
+    found.refuse_elsewhere()
     found.refuse()
     pairs = [*found.set(), *found.clear(), *found.remove(), *found.attributes()]
     changes, edits = tuple(change for change, _ in pairs), [edit for _, edit in pairs if edit is not None]
@@ -175,10 +176,33 @@ class _Children:
                 raise PlanError(f"{name} is asked for twice in set, clear and remove{as_names}; name it once")
             seen[tag] = name
 
+    def refuse_elsewhere(self) -> None:
+        """Raise PlanError where none of the names stands below the parent, but one of them does somewhere else: another parent is meant."""
+        names = [*self.wanted.set, *self.wanted.clear, *self.wanted.remove]
+        if not self.wanted.refuse_elsewhere or any(self.named(name) for name in names):
+            return
+        below: dict[str, str] = {}
+        for element in self.document.elements:
+            local, parent = etree.QName(element).localname, element.getparent()
+            named = any(self._alike(local, local_name(name)) for name in [*names, *self.wanted.refuse_if])
+            if named and parent is not None and parent is not self.parent:
+                path, namespaces = path_to(parent)
+                place = f"{path} with namespaces {namespaces}" if namespaces else path
+                below.setdefault(place, f"<{_tag(element)}> on line {self.document.line(element)}")
+        if below:
+            found = " and ".join(f"{element} is below {place}" for place, element in [*below.items()][:SHOWN])
+            more = ", ..." if len(below) > SHOWN else ""
+            raise PlanError(
+                f"none of {', '.join(names)} is below <{_tag(self.parent)}> on line {self.document.line(self.parent)}, but {found}{more}: "
+                f"{self.wanted.refuse_elsewhere}"
+            )
+
     def refuse(self) -> None:
         """Raise PlanError where an element that must be absent or empty is neither; a name without a prefix means any namespace here."""
+        # Where the shape of the document is not known, one that stands elsewhere may count as well.
+        everywhere = self.document.elements if self.wanted.refuse_elsewhere else None
         for name, reason in self.wanted.refuse_if.items():
-            for child in self.parent.iterchildren("*"):
+            for child in everywhere or self.parent.iterchildren("*"):
                 same = (child.tag, self.expanded(name)) if ":" in name else (etree.QName(child).localname, name)
                 if self._alike(*map(str, same)) and leaf_text(child) != "":
                     line = self.document.line(child)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Final
 
 from lxml import etree
@@ -48,6 +49,23 @@ def one_element(document: Document, expression: str | None, namespaces: Mapping[
     raise PlanError(
         _shown("the parent is not an element: the expression gives a comment or an instruction", expression, 0)
     )
+
+
+def path_to(element: etree._Element) -> tuple[str, dict[str, str]]:
+    """An absolute expression that gives this element alone, and the namespaces that it needs: prefixes as the document has them, where it has any."""
+    path, namespaces = "", dict[str, str]()
+    for one in [*reversed(list(element.iterancestors("*"))), element]:
+        parsed, parent = etree.QName(one), one.getparent()
+        step = parsed.localname
+        if parsed.namespace:
+            known = [prefix for prefix, uri in namespaces.items() if uri == parsed.namespace]
+            free = (f"n{number}" for number in count(1) if f"n{number}" not in namespaces)
+            prefix = known[0] if known else one.prefix if one.prefix and one.prefix not in namespaces else next(free)
+            namespaces[prefix] = parsed.namespace
+            step = f"{prefix}:{step}"
+        alike = [] if parent is None else list(parent.iterchildren(one.tag))
+        path += f"/{step}" + (f"[{alike.index(one) + 1}]" if len(alike) > 1 else "")
+    return path, namespaces
 
 
 def _evaluate(document: Document, expression: str, namespaces: Mapping[str, str]) -> object:

@@ -17,7 +17,7 @@ from model.secret import Secret
 from model.xml import Secrecy, XmlWanted, looks_secret, names_of
 from plans.xml import XmlPlan, backup_path, plan_elements, read_elements
 from plans.xml_document import Document, leaf_text
-from plans.xpath import steps
+from plans.xpath import one_element, path_to, steps
 
 PATH: Final = r"C:\MIM\MfaSettings.xml"
 # No source says how the file looks (facts/mim-mfa.md 2): everything holds for three roots.
@@ -453,6 +453,78 @@ def test_what_cannot_be_done_is_refused(before: str, wanted: dict[str, Any], tex
     with pytest.raises(PlanError) as refused:
         plan_elements(file(before), XmlWanted(**wanted))
     assert str(refused.value) == text
+
+
+ELSEWHERE: Final = {
+    "in a root that holds the parent": (
+        "<configuration>\n<MfaSettings>\n<LICENSE_KEY>x</LICENSE_KEY></MfaSettings></configuration>",
+        {},
+        "none of LOCMFA, LICENSE_KEY is below <configuration> on line 1, but <LICENSE_KEY> on line 3 is below /configuration/MfaSettings: say so",
+    ),
+    "below a namespace, in another spelling": (
+        '<configuration>\n<a xmlns="urn:a"/><a xmlns="urn:a">\n<license_key/></a></configuration>',
+        {"ignore_case": True},
+        (
+            "none of LOCMFA, LICENSE_KEY is below <configuration> on line 1, but <license_key> on line 3 is below /configuration/n1:a[2] "
+            "with namespaces {'n1': 'urn:a'}: say so"
+        ),
+    ),
+    "with prefixes, in two places": (
+        '<c:a xmlns:c="urn:c"><c:b><LOCMFA/><LICENSE_KEY/></c:b>\n<d><c:LOCMFA/></d></c:a>',
+        {},
+        (
+            "none of LOCMFA, LICENSE_KEY is below <c:a> on line 1, but <LOCMFA> on line 1 is below /c:a/c:b with namespaces {'c': 'urn:c'} and "
+            "<c:LOCMFA> on line 2 is below /c:a/d with namespaces {'c': 'urn:c'}: say so"
+        ),
+    ),
+    "above the parent": (
+        "<a><LOCMFA/>\n<b/></a>",
+        {"parent": "b"},
+        "none of LOCMFA, LICENSE_KEY is below <b> on line 2, but <LOCMFA> on line 1 is below /a: say so",
+    ),
+    "only the one that must be empty, although it is": (
+        "<a><b><CustomPhoneProvider/></b></a>",
+        {},
+        "none of LOCMFA, LICENSE_KEY is below <a> on line 1, but <CustomPhoneProvider> on line 1 is below /a/b: say so",
+    ),
+    "one that must be empty and is not, beside others that are where they belong": (
+        "<a><LOCMFA/>\n<b><CustomPhoneProvider>x</CustomPhoneProvider></b></a>",
+        {},
+        "<CustomPhoneProvider> on line 2 is not empty: why",
+    ),
+}
+NAMED: Final[dict[str, Any]] = {
+    "set": {"LOCMFA": "true"},
+    "clear": ("LICENSE_KEY",),
+    "refuse_if": {"CustomPhoneProvider": "why"},
+}
+
+
+@pytest.mark.parametrize(("before", "more", "text"), ELSEWHERE.values(), ids=ELSEWHERE)
+def test_names_that_stand_elsewhere_alone_are_refused_where_that_is_asked_for(
+    before: str, more: dict[str, Any], text: str
+) -> None:
+    wanted = XmlWanted(**NAMED, **more)
+    assert shown(plan_elements(file(before), wanted))[0].startswith("LOCMFA: ")
+    with pytest.raises(PlanError) as refused:
+        plan_elements(file(before), replace(wanted, refuse_elsewhere="say so"))
+    assert str(refused.value) == text
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["<a/>", "<a><LOCMFA/><b><LICENSE_KEY>x</LICENSE_KEY></b></a>", "<a><b><LOCMF/></b><!-- LOCMFA --></a>"],
+)
+def test_names_that_stand_nowhere_or_below_the_parent_too_are_not_elsewhere_alone(before: str) -> None:
+    plans = [plan_elements(file(before), XmlWanted(**NAMED, refuse_elsewhere=text)) for text in ("say so", "")]
+    assert plans[0] == plans[1]
+    assert shown(plans[0])[0].endswith(" -> true")
+
+
+def test_the_path_of_an_element_gives_that_element_and_no_other() -> None:
+    text = '<a xmlns="urn:1"><b/><b><c xmlns="urn:2" xmlns:n1="urn:3"><n1:d/><e xmlns=""/><n1:d xmlns:n1="urn:4"/></c></b></a>'
+    document = Document(text.encode())
+    assert [one_element(document, *path_to(element)) for element in document.elements] == document.elements
 
 
 def test_a_read_only_file_is_refused_only_where_it_would_change() -> None:
