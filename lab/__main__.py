@@ -40,6 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     making = argparse.ArgumentParser(add_help=False, parents=[common])
     making.add_argument("--mim-build", help="version of MIM that new machines get")
     making.add_argument(
+        "--settings-root", choices=control.SETTINGS_ROOTS, help="shape of MfaSettings.xml that new machines get (plain)"
+    )
+    making.add_argument(
         "--host",
         action="append",
         default=[],
@@ -100,7 +103,13 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _reset(options: argparse.Namespace) -> int:
-    control.reset(options.root, engine=options.engine, hosts=options.hosts, mim_build=options.mim_build)
+    control.reset(
+        options.root,
+        engine=options.engine,
+        hosts=options.hosts,
+        mim_build=options.mim_build,
+        settings_root=options.settings_root,
+    )
     print(control.status(options.root))
     return 0
 
@@ -131,8 +140,10 @@ def _serve(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace, ready: Callable[[], None]) -> None:
     from lab.lab import Lab, serve  # noqa: PLC0415 (slow to load, and only the process that serves needs it)
+    from lab.seed import shaped  # noqa: PLC0415
 
-    serve(Lab(options.root, options.engine, options.hosts, mim_build=options.mim_build), ready)
+    seed = shaped(options.settings_root) if options.settings_root else None
+    serve(Lab(options.root, options.engine, options.hosts, mim_build=options.mim_build, seed=seed), ready)
 
 
 def _detached(options: argparse.Namespace) -> str:

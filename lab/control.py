@@ -31,6 +31,7 @@ Role: TypeAlias = Literal["dc", "mfa", "mim"]
 LOOPBACK: Final = "127.0.0.1"
 HOSTS: Final[Mapping[str, Role]] = {"dc01": "dc", "mfa01": "mfa", "mim01": "mim"}
 ENGINES: Final = ("python", "powershell")
+SETTINGS_ROOTS: Final = ("plain", "namespace", "nested")  # shapes of MfaSettings.xml, see lab/seed.py
 WAIT_S: Final = 120.0  # for a lab to become ready, or to end: real prefixes and a real directory take their time
 
 _TREE: Final = Path(__file__).resolve().parents[1]
@@ -79,6 +80,7 @@ def ensure_started(
     *,
     hosts: Mapping[str, str] | None = None,
     mim_build: str | None = None,
+    settings_root: str | None = None,
 ) -> bool:
     """
     Start a lab in the background unless one runs; it is ready when this returns. True when it was started now.
@@ -90,6 +92,7 @@ def ensure_started(
         arguments = ["serve", "--detach", "--root", str(root.absolute()), "--engine", engine]
         arguments += [f"--host={name}={role}" for name, role in (hosts or {}).items()]
         arguments += [] if mim_build is None else [f"--mim-build={mim_build}"]
+        arguments += [] if settings_root is None else [f"--settings-root={settings_root}"]
         done = subprocess.run(
             [sys.executable, "-m", "lab", *arguments], cwd=_TREE, check=False, capture_output=True, text=True
         )
@@ -132,12 +135,14 @@ def reset(
     engine: str | None = None,
     hosts: Mapping[str, str] | None = None,
     mim_build: str | None = None,
+    settings_root: str | None = None,
 ) -> None:
     """
     Throw the state of all hosts away and start the lab anew, as installed; account, certificates and ports stay.
 
     + engine: the one that runs, else `python`, when None
     + hosts: name to role; those that run, else the default ones, when None
+    + settings_root: shape of MfaSettings.xml, one of SETTINGS_ROOTS; `plain` when None
     """
     now = status(root)
     stop(root)
@@ -145,7 +150,8 @@ def reset(
     if chosen not in ENGINES:
         raise LabError(f"Engine {chosen!r} is not known. Expected python or powershell.")
     Folder(root).forget_state(chosen)
-    ensure_started(chosen, root, hosts=hosts or (now.roles if now else None), mim_build=mim_build)
+    roles = hosts or (now.roles if now else None)
+    ensure_started(chosen, root, hosts=roles, mim_build=mim_build, settings_root=settings_root)
 
 
 def connection(

@@ -8,7 +8,7 @@ silent (the root of MfaSettings.xml, names of the MFA Server's programs) the lab
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -84,6 +84,11 @@ def seed(
             _seed_mfa_server(machine)
         case "mim":
             _seed_mim(machine, mim_build, mfa_settings(root, encoding, values or DirectSdk()))
+
+
+def shaped(root: Root) -> Callable[[Machine, Role, str | None], None]:
+    """A `seed` as lab/lab.py takes it, with another shape of MfaSettings.xml."""
+    return lambda machine, role, build: seed(machine, role, mim_build=build or MIM_BUILD, root=root)
 
 
 # -- mim --

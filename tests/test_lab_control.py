@@ -23,6 +23,7 @@ from lab.control import HOSTS
 from lab.folder import AlreadyRunsError, Folder, LabError
 from lab.journal import Entry, Journal, StateChange, difference, entries
 from lab.lab import Lab
+from lab.seed import MFA_SETTINGS, Root, mfa_settings
 from lab.shells import Limits
 from tests.lab_machine import ScriptedEngine, no_seed
 from tests.waiting import wait_for
@@ -371,6 +372,17 @@ def test_a_reset_makes_the_state_anew_and_keeps_the_account(root: Path) -> None:
     control.reset(root, mim_build="4.5.26.0")
     assert (planted.exists(), control.connection("mim01", root)) == (False, before)
     assert Folder(root).seeded("python") == {"mim01": {"role": "mim", "mim_build": "4.5.26.0"}}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", control.SETTINGS_ROOTS)
+def test_a_reset_gives_new_machines_the_shape_of_the_settings_that_is_asked_for(root: Path, shape: Root) -> None:
+    words = ["reset", "--root", str(root), "--host", "mim01=mim", "--settings-root", shape]
+    done = subprocess.run([sys.executable, "-m", "lab", *words], cwd=TREE, check=False, capture_output=True, text=True)  # noqa: S603 (our own program)
+    control.stop(root)
+    assert (done.returncode, done.stderr) == (0, "")
+    with Lab(root, "python", {"mim01": "mim"}, seed=no_seed) as lab:
+        assert lab.machine("mim01").read_file(MFA_SETTINGS) == mfa_settings(shape)
 
 
 @pytest.mark.parametrize(
