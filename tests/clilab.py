@@ -25,6 +25,7 @@ from lab.engine import Machine
 from lab.journal import StateChange
 from lab.lab import EngineName, Lab, Seed
 from lab.seed import certificate
+from tests.oplab import files_of
 
 TREE: Final = Path(__file__).parents[1]
 GROUPS: Final[Mapping[Role, str]] = {"dc": "domain_controllers", "mfa": "mfa_servers", "mim": "mim_servers"}
@@ -78,7 +79,7 @@ class CliLab(AbstractContextManager["CliLab"]):
         seed: Seed | None = None,
         mim_build: str | None = None,
     ) -> None:
-        self.folder = folder
+        self.folder, self.engine = folder, engine
         self.lab = Lab(folder / "lab", engine, hosts, seed=seed, mim_build=mim_build)
         self.host_data: dict[str, dict[str, Any]] = {}
         self.desired: dict[str, Any] = runpy.run_path(str(TREE / "inventories/group_data/lab.py"))["desired"]
@@ -111,8 +112,9 @@ class CliLab(AbstractContextManager["CliLab"]):
         return self.lab.machine(host)
 
     def states(self) -> dict[str, Mapping[str, str]]:
-        """All that can differ, by host."""
-        return {host: dict(self.lab.machine(host).snapshot()) for host in self.lab.roles}
+        """All that can differ: by host what it holds, and every file of the lab behind them, see `files_of`."""
+        by_host = {host: dict(self.lab.machine(host).snapshot()) for host in self.lab.roles}
+        return {**by_host, "(files)": files_of(self.lab.root, by_content=self.engine == "python")}
 
     def pyinfra(
         self,

@@ -99,6 +99,21 @@ class Kept(Session):
         super().close()
 
 
+def files_of(root: Path, *, by_content: bool) -> dict[str, str]:
+    """
+    Every file of a lab but logs, the journal and wine's registry, see OpLab.state, with what differs when it was written.
+
+    + by_content: its hash. A real Windows has thousands of files: there it is when it was written, and how long it is
+    """
+    seen = {}
+    for path in sorted(root.rglob("*")):
+        if path.is_file() and path.suffix not in {".log", ".reg"} and "journal" not in path.name:
+            status = path.stat()
+            content = hashlib.sha256(path.read_bytes()).hexdigest() if by_content else ""
+            seen[f"({path.relative_to(root)})"] = content or f"{status.st_size} {status.st_mtime_ns}"
+    return seen
+
+
 class OpLab(AbstractContextManager["OpLab"]):
     """
     A lab with the hosts of these names (dc01, mfa01, mim01), and pyinfra on it.
@@ -166,18 +181,7 @@ class OpLab(AbstractContextManager["OpLab"]):
         All that can differ on a host, and every file of the lab behind it but logs and the journal: a dry run and a run without changes leave
         them as they were. Wine's registry is left out: it writes its files when it likes, up to half a minute later; its keys are in the snapshot.
         """
-        seen = dict(self.machine(host).snapshot())
-        for path in sorted(self.lab.root.rglob("*")):
-            if path.is_file() and path.suffix not in {".log", ".reg"} and "journal" not in path.name:
-                seen[f"({path.relative_to(self.lab.root)})"] = self._content(path)
-        return seen
-
-    def _content(self, path: Path) -> str:
-        """What differs when a file was written. A real Windows has thousands of files: there it is when that was, and how long it is."""
-        status = path.stat()
-        if self.engine == "python":
-            return hashlib.sha256(path.read_bytes()).hexdigest()
-        return f"{status.st_size} {status.st_mtime_ns}"
+        return {**self.machine(host).snapshot(), **files_of(self.lab.root, by_content=self.engine == "python")}
 
     def run(
         self,
