@@ -7,6 +7,7 @@ The page's steps 1 to 3 (download, activation, installation) and the import of t
 
 from pyinfra import host, inventory
 
+from connectors.inventory import check_run, thumbprint_of
 from facts.base import UNREAD, read
 from facts.windows import WindowsService
 from model.desired import parse
@@ -18,7 +19,10 @@ from operations.order import section, turn
 from operations.windows import stopped_by, windows_service
 from operations.xml import xml_elements
 
-wanted = parse(host.data.desired)
+given = host.data.dict()
+# The inventory was checked while it loaded; --data, which wins over it, was not there then.
+check_run(host.name, given, needs_certificate="mfa_servers" in host.groups)
+wanted = parse(given["desired"])
 site, admins = wanted.site, wanted.admins
 directory = first_active("domain_controllers")
 is_mim = "mim_servers" in host.groups
@@ -38,7 +42,7 @@ if "mfa_servers" in host.groups:
                 "protocol": "https",
                 "port": site.port,
                 "host": site.host_name,
-                "thumbprint": host.data.get("sdk_certificate", site.thumbprint),
+                "thumbprint": thumbprint_of(given),
             }
         ],
     )
@@ -77,12 +81,15 @@ for server in host.loop(mim_servers):  # one after the other: the first that doe
             xml_elements(
                 name="MIM calls MFA Server, not the retired SDK",
                 file=settings,
+                parent=wanted.settings.parent,
+                namespaces=wanted.settings.namespaces,
                 clear=unused if wanted.settings.unused == "clear" else [],
                 remove=unused if wanted.settings.unused == "remove" else [],
                 set={"Username": wanted.settings.username, "LOCMFA": "true", "LOCMFASRV": wanted.settings.sdk_url},
                 refuse_if={
                     "CustomPhoneProvider": "no source says which of LOCMFA and a custom provider wins: clear one of them by hand first"
                 },
+                refuse_elsewhere="if that is the place, name it in the desired state: settings.parent (and settings.namespaces)",
                 ignore_case=True,
                 backup=True,
             )
@@ -90,7 +97,7 @@ for server in host.loop(mim_servers):  # one after the other: the first that doe
             name="The MIM Service has read its settings and knows its groups",
             service=wanted.mim.service,
             reads=settings,
-            restart=bool(host.data.get("restart_mim")),
+            restart=given.get("restart_mim", False),
             because=joined.reason,
             hint=joined.hint,
             rolling=True,

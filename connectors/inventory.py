@@ -66,6 +66,29 @@ def check(file: str, **groups: Group) -> None:
         )
 
 
+def check_run(host: str, data: Mapping[str, Any], *, needs_certificate: bool) -> None:
+    """
+    The same for one host as a run sees it: ``--data`` wins over the inventory, and was not there when that was checked.
+
+    + data: ``host.data.dict()``
+    + needs_certificate: whether the host is an MFA server
+    """
+    problems = [
+        *_wrong_keys({key: data[key] for key in OURS if key in data}),
+        *desired_problems(data.get("desired"), "desired"),
+    ]
+    if not problems and needs_certificate and thumbprint_of(data) is None:
+        problems = ["no certificate for its site: sdk_certificate and desired.site.thumbprint are both left out"]
+    if problems:
+        raise InventoryError("\n    ".join(f"host {host}: {text}" for text in problems))
+
+
+def thumbprint_of(data: Mapping[str, Any]) -> str | None:
+    """The certificate of an MFA server's site: its own, else the one of them all. A key that is None is one that was left out."""
+    own: str | None = data.get("sdk_certificate")
+    return parse(data["desired"]).site.thumbprint if own is None else own
+
+
 @dataclass(frozen=True)
 class _Host:
     name: str
@@ -227,11 +250,5 @@ def _told_once(found: Iterable[tuple[str, str]], inventory: Path) -> list[str]:
 
 def _without_certificate(hosts: Sequence[_Host]) -> str:
     """The MFA servers whose site would get no certificate, in words; "" where there are none."""
-    bare = [
-        host.name
-        for host in hosts
-        if host.group == "mfa_servers"
-        and host.merged.get("sdk_certificate") is None
-        and parse(host.merged["desired"]).site.thumbprint is None
-    ]
+    bare = [host.name for host in hosts if host.group == "mfa_servers" and thumbprint_of(host.merged) is None]
     return f"{'host' if len(bare) == 1 else 'hosts'} {', '.join(bare)}" if bare else ""

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
+from lxml import etree
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -140,12 +141,27 @@ class Settings(Part):
     """``LOCMFASRV``: full https address of ``PfWsSdk.asmx``; its port is the site's"""
     unused: Literal["clear", "remove"] = "clear"
     """what happens to ``LICENSE_KEY GROUP_KEY CERT_PASSWORD CertFilePath``: emptied, or taken away"""
+    parent: str | None = None
+    """XPath to the element of the file that holds these, like ``/configuration/MfaSettings``; the root element when left out. No source tells the
+    file's shape: where they stand elsewhere nothing is written, and the refusal names the place"""
+    namespaces: Mapping[str, str] | None = None
+    """prefix to namespace, for prefixes in ``parent``: ``{"m": "urn:..."}``. Children without a prefix need none"""
 
     @field_validator("username")
     @classmethod
     def _upn(cls, value: str) -> str:
         if not re.fullmatch(r"[^@\s\\/]+@[^@\s\\/]+\.[^@\s\\/]+", value):
             raise ValueError("expected a UPN, like mimservice@contoso.com")
+        return value
+
+    @field_validator("parent")
+    @classmethod
+    def _xpath(cls, value: str | None) -> str | None:
+        try:
+            if value is not None:
+                etree.XPath(value)
+        except etree.XPathError:
+            raise ValueError("expected an XPath 1.0 expression, like /configuration/MfaSettings") from None
         return value
 
     @field_validator("sdk_url")

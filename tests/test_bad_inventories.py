@@ -16,7 +16,7 @@ from typing import Any, Final
 import pytest
 from pyinfra.api.exceptions import InventoryError
 
-from connectors.inventory import check
+from connectors.inventory import check, check_run, thumbprint_of
 from connectors.settings import settings_of
 from model.desired import parse
 from model.secret import Secret
@@ -101,7 +101,8 @@ CASES: Final = {
         "admins.members is not known here. Known: group, service_account", admins={"members": []}
     ),
     "an unknown key of the settings, with a secret": desired(
-        "settings.LICENSE_KEY is not known here. Known: sdk_url, unused, username", settings={"LICENSE_KEY": PASSWORD}
+        "settings.LICENSE_KEY is not known here. Known: namespaces, parent, sdk_url, unused, username",
+        settings={"LICENSE_KEY": PASSWORD},
     ),
     "an unknown key of MIM": desired(
         "mim.minimal_build is not known here; did you mean minimum_build? Known: minimum_build, service",
@@ -191,6 +192,20 @@ CASES: Final = {
     ),
     "something else than clear or remove": desired(
         "settings.unused is 'delete', expected 'clear' or 'remove'", settings={"unused": "delete"}
+    ),
+    "a parent that is no XPath": desired(
+        "settings.parent is '/configuration/', expected an XPath 1.0 expression, like /configuration/MfaSettings",
+        settings={"parent": "/configuration/"},
+    ),
+    "an empty parent": desired(
+        "settings.parent is '', expected an XPath 1.0 expression, like /configuration/MfaSettings",
+        settings={"parent": ""},
+    ),
+    "a namespace without its prefix": desired(
+        "settings.namespaces is 'urn:mfa', expected a dict", settings={"namespaces": "urn:mfa"}
+    ),
+    "a namespace that is a number": desired(
+        "settings.namespaces.m is 1, expected a text", settings={"namespaces": {"m": 1}}
     ),
     "a build that is no number": desired(
         "mim.minimum_build is '4.x', expected four numbers, like 4.5.202.0", mim={"minimum_build": "4.x"}
@@ -433,6 +448,42 @@ def test_host_data_that_no_inventory_checked_is_refused_when_the_host_is_opened(
         ValueError, match=r"^winrm_port is 0, expected 1 to 65535; winrm_verify is 1, expected True or False$"
     ):
         settings_of("mim01", {"winrm_port": 0, "winrm_verify": 1})
+
+
+# -- what a run is given with --data --
+
+NO_CERTIFICATE: Final = "no certificate for its site: sdk_certificate and desired.site.thumbprint are both left out"
+FOR_ALL: Final[dict[str, Any]] = {"desired": RIGHT, "winrm_port": 5986}
+BARE: Final[dict[str, Any]] = {"desired": {**RIGHT, "site": {}}}
+GIVEN: Final[dict[str, tuple[Mapping[str, Any], str]]] = {
+    "restart_mim=no": (FOR_ALL | {"restart_mim": "no"}, "restart_mim is 'no', expected True or False"),
+    "restart_mim=1": (FOR_ALL | {"restart_mim": 1}, "restart_mim is 1, expected True or False"),
+    "restart_mim=null": (FOR_ALL | {"restart_mim": None}, "restart_mim is None, expected True or False"),
+    # 40 digits without a letter are a number to pyinfra, its zeros lost.
+    "sdk_certificate=0": (FOR_ALL | {"sdk_certificate": 0}, "sdk_certificate is 0, expected a text"),
+    "no desired state": ({}, "desired is NoneType, expected a dict"),
+    "no certificate": (BARE, NO_CERTIFICATE),
+    "a certificate that is None": (BARE | {"sdk_certificate": None}, NO_CERTIFICATE),
+}
+
+
+@pytest.mark.parametrize(("given", "says"), GIVEN.values(), ids=GIVEN)
+def test_what_data_gives_a_run_is_checked_too(given: Mapping[str, Any], says: str) -> None:
+    with pytest.raises(InventoryError) as error:
+        check_run("mfa01", given, needs_certificate=True)
+    assert str(error.value) == f"host mfa01: {says}"
+
+
+def test_a_run_with_right_data_is_accepted_and_a_certificate_is_only_needed_where_it_is_bound() -> None:
+    check_run("mfa01", {**FOR_ALL, "restart_mim": True}, needs_certificate=True)
+    check_run("mfa01", {**BARE, "sdk_certificate": THUMBPRINT}, needs_certificate=True)
+    check_run("mim01", BARE, needs_certificate=False)
+
+
+def test_a_certificate_of_a_host_that_is_none_is_left_out_and_that_of_all_holds() -> None:
+    own = "A" * 40
+    found = [thumbprint_of({**FOR_ALL, **given}) for given in ({}, {"sdk_certificate": None}, {"sdk_certificate": own})]
+    assert found == [THUMBPRINT, THUMBPRINT, own]
 
 
 # -- through pyinfra --

@@ -6,6 +6,7 @@ What was announced is compared with what the lab's journal saw; single operation
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,19 @@ import pytest
 
 from lab.control import HOSTS, Role
 from lab.engine import Machine, Service
-from lab.seed import BASE_DN, MFA_SETTINGS, MIM_FOLDER, MIM_PRODUCT, UNINSTALL, certificate, mfa_settings, seed
+from lab.seed import (
+    BASE_DN,
+    MFA_SETTINGS,
+    MIM_FOLDER,
+    MIM_PRODUCT,
+    NAMESPACE,
+    UNINSTALL,
+    Root,
+    certificate,
+    mfa_settings,
+    seed,
+    shaped,
+)
 from tests.clilab import CliLab, Done
 from tests.oplab import TIME, engines
 
@@ -114,6 +127,32 @@ def changed(lab: CliLab, since: int) -> dict[str, list[str]]:
     return {host: sorted(names) for host, names in found.items()}
 
 
+def wanted_of(settings: Announced, *, dry: bool) -> Announced:
+    """The blocks of a whole run, with other ones for MfaSettings.xml."""
+    job = {head: lines for head, lines in THE_JOB.items() if head not in SETTINGS} | settings
+    if not dry:
+        return job | restart(JOINED)
+    return {TO_COME.get(head, head): lines for head, lines in (job | restart(JOINS)).items()}
+
+
+def whole_job(lab: CliLab, settings: Announced, backup: str) -> None:
+    """Dry, applied, again, dry: what is announced is what is done, and what does nothing leaves every file of the lab as it is."""
+    converged: tuple[int, Announced, int] = (0, {}, 1)
+    start, since = lab.states(), lab.lab.mark()
+    dry = lab.pyinfra("--dry", "--diff")
+    assert announced(dry) == wanted_of(settings, dry=True)
+    assert (dry.code, lab.states(), lab.changes(since)) == (0, start, [])
+    run = lab.pyinfra("-y", "--diff")
+    assert announced(run) == wanted_of(settings, dry=False)
+    expected = {**CHANGED, "mim01": [f"file {backup}".lower() if "bak" in name else name for name in CHANGED["mim01"]]}
+    assert (run.code, changed(lab, since)) == (0, {host: sorted(names) for host, names in expected.items()})
+    done, since = lab.states(), lab.lab.mark()
+    for arguments in (["-y", "--diff"], ["--dry", "--diff"]):
+        again = lab.pyinfra(*arguments)
+        assert (again.code, announced(again), again.of("mim01").count(OLDER)) == converged
+        assert (lab.states(), lab.changes(since)) == (done, [])
+
+
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[CliLab]:
     with CliLab(tmp_path) as lab:
@@ -128,19 +167,76 @@ def real(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def test_the_dry_run_says_what_the_run_then_does_and_after_it_nothing_is_left_to_do(real: CliLab) -> None:
-    start, since = real.states(), real.lab.mark()
-    dry = real.pyinfra("--dry", "--diff")
-    assert announced(dry) == {TO_COME.get(head, head): lines for head, lines in (THE_JOB | restart(JOINS)).items()}
-    assert (dry.code, real.states(), real.changes(since)) == (0, start, [])
-    run = real.pyinfra("-y", "--diff")
-    assert announced(run) == THE_JOB | restart(JOINED)
-    assert (run.code, changed(real, since)) == (0, {host: sorted(names) for host, names in CHANGED.items()})
-    done, since = real.states(), real.lab.mark()
-    again = real.pyinfra("-y", "--diff")
-    assert (again.code, announced(again), again.of("mim01").count(OLDER)) == (0, {}, 1)
-    dry = real.pyinfra("--dry", "--diff")
-    assert (dry.code, announced(dry), dry.of("mim01").count(OLDER)) == (0, {}, 1)
-    assert (real.states(), real.changes(since)) == (done, [])
+    whole_job(real, SETTINGS, BACKUP)
+
+
+# -- the shape of MfaSettings.xml, which no source tells --
+
+SHAPES: Final[dict[str, tuple[Root, dict[str, Any]]]] = {
+    "a root in a default namespace": ("namespace", {}),
+    "a root in a default namespace, named": ("namespace", {"parent": "/m:MfaSettings", "namespaces": {"m": NAMESPACE}}),
+    "nested": ("nested", {"parent": "/configuration/MfaSettings"}),
+}
+AT_HAND: Final = "if that is the place, name it in the desired state: settings.parent (and settings.namespaces)"
+
+
+@pytest.mark.parametrize(("root", "own"), SHAPES.values(), ids=SHAPES)
+def test_with_another_shape_of_the_settings_the_whole_job_is_the_same(
+    tmp_path: Path, root: Root, own: dict[str, Any]
+) -> None:
+    before = mfa_settings(root)
+    backup = f"{MFA_SETTINGS}.{hashlib.sha256(before).hexdigest()[:12]}.bak"
+    [(head, (_, *properties))] = SETTINGS.items()
+    what = f"{own['parent']} in {MFA_SETTINGS}" if own else MFA_SETTINGS
+    settings = {head.replace(MFA_SETTINGS, what): (f"backup: (absent) -> {backup}", *properties)}
+    with CliLab(tmp_path, seed=shaped(root)) as lab:
+        lab.desired["settings"] |= own
+        lab.write_inventory()
+        whole_job(lab, settings, backup)
+        after = lab.machine("mim01").read_file(MFA_SETTINGS)
+        assert after is not None
+        indent = "    " if root == "nested" else "  "
+        added = f"{indent}<LOCMFA>true</LOCMFA>\r\n{indent}<LOCMFASRV>{URL}</LOCMFASRV>\r\n"
+        assert added.encode() in after
+        assert after.replace(added.encode(), b"").count(b"\r\n") == before.count(b"\r\n")
+
+
+def nested_with_provider(machine: Machine, role: Role, build: str | None) -> None:
+    seed(machine, role)
+    if role == "mim":
+        provider = b"  <CustomPhoneProvider>x.dll</CustomPhoneProvider>\r\n  </MfaSettings>"
+        machine.write_file(MFA_SETTINGS, mfa_settings("nested").replace(b"  </MfaSettings>", provider))
+
+
+def test_settings_that_stand_elsewhere_are_refused_with_the_place_and_nothing_is_written_beside_them(
+    tmp_path: Path,
+) -> None:
+    names = "Username, LOCMFA, LOCMFASRV, LICENSE_KEY, GROUP_KEY, CERT_PASSWORD, CertFilePath"
+    elsewhere = (
+        f"{MFA_SETTINGS}: none of {names} is below <configuration> on line 3, but <LICENSE_KEY> on line 5 is below "
+        f"/configuration/MfaSettings: {AT_HAND}"
+    )
+    provider = (
+        f"/configuration/MfaSettings in {MFA_SETTINGS}: <CustomPhoneProvider> on line 11 is not empty: no source says which of "
+        "LOCMFA and a custom provider wins: clear one of them by hand first"
+    )
+    with CliLab(tmp_path, seed=nested_with_provider) as lab:
+        start = dict(lab.machine("mim01").snapshot())
+        for own, text in (({}, elsewhere), ({"parent": "/configuration/MfaSettings"}, provider)):
+            lab.desired["settings"] |= own
+            lab.write_inventory()
+            for argument in ("--dry", "-y"):
+                run = lab.pyinfra(argument)
+                assert (run.code, run.of("mim01").count(text)) == (1, 1)
+                assert dict(lab.machine("mim01").snapshot()) == start
+
+
+def test_a_file_of_the_lab_that_changes_is_seen_although_no_host_holds_it_and_a_log_is_not(lab: CliLab) -> None:
+    start, file = lab.states(), lab.lab.root / "ports.json"
+    (lab.lab.root / "http.log").write_text("more", encoding="utf-8")
+    assert lab.states() == start
+    file.write_bytes(file.read_bytes() + b"\n")
+    assert {name for name, seen in lab.states().items() if seen != start[name]} == {"(files)"}
 
 
 def test_without_diff_only_counts_are_shown_and_with_v_the_properties_too(lab: CliLab) -> None:
@@ -258,7 +354,7 @@ def test_a_host_that_is_not_reached_fails_without_a_traceback_and_mim_is_not_poi
 
 def test_mim_is_left_as_it_is_when_the_sdk_or_the_membership_failed_in_this_run(lab: CliLab) -> None:
     start, since = dict(lab.machine("mim01").snapshot()), lab.lab.mark()
-    run = lab.pyinfra("-y", "--data", f"sdk_certificate={'0' * 40}")
+    run = lab.pyinfra("-y", "--data", f"sdk_certificate={'A' * 40}")
     assert (run.code, run.of("mim01").count(LEFT.format("mfa01"))) == (1, 1)
     lab.desired["admins"]["service_account"] = r"CONTOSO\nobody"
     lab.write_inventory()
@@ -387,6 +483,32 @@ def test_restart_mim_restarts_it_in_every_run_that_says_so(lab: CliLab) -> None:
     assert announced(lab.pyinfra("-y", "--diff", "--data", "restart_mim=true")) == asked
     assert changed(lab, since) == {"mim01": ["service fimservice"]}
     assert announced(lab.pyinfra("-y", "--diff")) == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    {
+        "restart_mim=no": "restart_mim is 'no', expected True or False",
+        "restart_mim=off": "restart_mim is 'off', expected True or False",
+        f"sdk_certificate={'0' * 40}": "sdk_certificate is 0, expected a text",
+    }.items(),
+)
+def test_data_that_cannot_be_ends_the_run_before_anything_is_written(lab: CliLab, given: str, says: str) -> None:
+    start, since = lab.states(), lab.lab.mark()
+    for argument in ("--dry", "-y"):
+        run = lab.pyinfra(argument, "--data", given)
+        told = [line for line in run.lines if says in line]
+        assert (run.code, len(told), "Traceback" in run.text, announced(run)) == (1, 1, False, {})
+    assert (lab.states(), lab.changes(since)) == (start, [])
+
+
+def test_a_host_certificate_that_is_none_leaves_the_one_of_all(lab: CliLab) -> None:
+    lab.host_data["mfa01"] = {"sdk_certificate": None}
+    lab.desired["site"]["thumbprint"] = certificate("mfa01").thumbprint
+    lab.write_inventory()
+    dry = lab.pyinfra("--dry", "--diff", "--limit", "mfa01")
+    job = {TO_COME.get(head, head): lines for head, lines in THE_JOB.items() if head.startswith("[mfa01]")}
+    assert (dry.code, announced(dry)) == (0, job)
 
 
 def test_limited_to_one_host_the_others_are_left_alone_and_what_cannot_be_told_is_said(lab: CliLab) -> None:

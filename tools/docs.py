@@ -36,7 +36,13 @@ TREE: Final = Path(__file__).resolve().parents[1]
 DOCUMENTS: Final = ("README.md", "docs/operations.md", "docs/desired-state.md")
 REGION: Final = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 DEFAULT: Final = re.compile(r"(?P<text>.+?); default:? (?P<default>[^.]+)(?:\. (?P<more>.+))?", re.DOTALL)
-WORDS: Final[Mapping[object, str]] = {str: "text", int: "number", bool: "bool", Secret: "text or `Secret`"}
+WORDS: Final[Mapping[object, str]] = {
+    str: "text",
+    int: "number",
+    bool: "bool",
+    Secret: "text or `Secret`",
+    Mapping[str, str]: "dict of text",
+}
 
 
 class DocsError(Exception):
