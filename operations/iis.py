@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ntpath
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -36,7 +37,7 @@ from model.names import fold
 from model.secret import Secret
 from operations.converge import ParentMissingError, announced, converge, halted, refuse, unread
 from plans.iis import plan_app_pool, plan_authentication, require_module
-from plans.iis_site import canonical_path, certificates_of, paths_above, plan_site
+from plans.iis_site import WEB_CONFIG, canonical_path, certificates_of, paths_above, plan_site
 
 T = TypeVar("T")
 PARTS: Final[Mapping[str, type]] = {  # of a binding that is given as a dict
@@ -171,7 +172,8 @@ def iis_site(
     + site: name of the site, in any case
     + present: whether it must be there. A removed site leaves its folder and the http.sys records of its certificates behind;
       every location tag at or below it goes, those that an earlier removal left too
-    + path: full Windows path of its content; the folder is made. Needed for a new site; ``None`` leaves it alone, as with all that follow
+    + path: full Windows path of its content; the folder is made. Needed for a new site; ``None`` leaves it alone, as with all that follow.
+      A new site is refused where its folder holds a web.config; other files in the folder, and folders below it, are not looked at
     + app_pool: application pool of its root application; must exist
     + bindings: each a ``WantedBinding`` or a dict of ``protocol``, ``port``, ``address``, ``host``, ``thumbprint``, ``store``, ``sni``.
       Other bindings of the site, and flags that have no name here, stay as they are
@@ -378,7 +380,7 @@ def _site_inputs(
 
 
 def _surroundings(now: SiteInputs, wanted: WantedSite, certificates: Sequence[tuple[str, str]]) -> SiteInputs | Unread:
-    """Adds pool, folder and certificates; for a folder that is absent also where it would be made."""
+    """Adds pool, folder and certificates; for a folder that is absent also where it would be made, for a site that is, a web.config in its folder."""
     found: dict[tuple[str, str], Certificate] = {}
     for thumbprint, store in certificates:
         certificate = read(ServerCertificate, thumbprint=thumbprint, store=store)
@@ -402,7 +404,13 @@ def _surroundings(now: SiteInputs, wanted: WantedSite, certificates: Sequence[tu
                 above = place, stands.kind
             if stands.kind != "absent":
                 break
-    return replace(now, pool_found=pool_found, folder=folder, above=above, certificates=found)
+    web_config = False
+    if wanted.path is not None and folder == "folder" and now.read.site is None:
+        config = read(FileState, path=ntpath.join(canonical_path(wanted.path), WEB_CONFIG))
+        if isinstance(config, Unread):
+            return UNREAD
+        web_config = config.kind == "file"
+    return replace(now, pool_found=pool_found, folder=folder, above=above, web_config=web_config, certificates=found)
 
 
 def _differs(now: SiteInputs, wanted: WantedSite) -> bool:

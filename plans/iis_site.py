@@ -28,6 +28,7 @@ from plans.iis_bindings import BindingPlan, Target, check_certificate, plan_bind
 
 NOT_IN_SITE_NAMES: Final = '\\/?;:@&=+$,|"<>'  # facts/iis.md 3 h
 NOT_IN_PATHS: Final = '"<>|?*:%'
+WEB_CONFIG: Final = "web.config"
 SHARED: Final = (
     "its configuration is shared by a farm (redirection.config): every node would change. Change it where it is shared."
 )
@@ -137,9 +138,15 @@ def _removed(read: SiteRead) -> Plan:
 
 
 def _folder(now: SiteInputs, wanted: WantedSite) -> str | None:
-    if wanted.path is None or now.folder == "folder":
+    if wanted.path is None:
         return None
     path = canonical_path(wanted.path)
+    if now.web_config:
+        # What it sets counts more than applicationHost.config, and cannot be asked of IIS before the site is there.
+        file = ntpath.join(path, WEB_CONFIG)
+        raise PlanError(f"path {path} holds {file}, which a new site would obey. Move it away, or name another path.")
+    if now.folder == "folder":
+        return None
     if now.folder == "file":
         raise PlanError(f"path {path} is a file, expected a folder or nothing. Remove the file or name another path.")
     match now.above:

@@ -204,6 +204,24 @@ def test_a_site_in_a_pool_that_an_earlier_operation_announced_is_shown_in_full_a
     assert quick.deploy(pool, site) == Run()
 
 
+def test_a_new_site_does_not_take_over_a_web_config_that_lies_in_its_folder_and_a_site_keeps_its_own(
+    lab: OpLab,
+) -> None:
+    lab.machine().write_file(rf"{FOLDER}\web.config", b"<configuration />")
+    start = lab.state()
+    wanted = WANTED | {"path": FOLDER.lower()}
+    text = (
+        rf"site {SITE}: path {FOLDER.lower()} holds {FOLDER.lower()}\web.config, which a new site would obey. "
+        "Move it away, or name another path."
+    )
+    assert [lab.run(iis_site, dry=dry, **wanted) for dry in (True, False)] == [Run((text,), failed=True)] * 2
+    assert lab.state() == start
+    lab.machine().remove_file(rf"{FOLDER}\web.config")
+    assert lab.run(iis_site, **WANTED).writes == ALL_WRITES[1:]
+    lab.machine().write_file(rf"{FOLDER}\web.config", b"<configuration />")
+    assert lab.run(iis_site, **WANTED) == Run()
+
+
 def test_a_pool_that_nobody_makes_fails_the_dry_run_and_is_named(quick: OpLab) -> None:
     start = quick.state()
     wanted = WANTED | {"app_pool": "nobody's"}
