@@ -16,7 +16,7 @@ from operations.hosts import first_active
 from operations.iis import iis_app_pool, iis_auth, iis_module, iis_site
 from operations.mim import NewMembership, mim_build, not_ready
 from operations.order import section, turn
-from operations.windows import stopped_by, windows_service
+from operations.windows import not_restartable, stopped_by, windows_service
 from operations.xml import xml_elements
 
 given = host.data.dict()
@@ -90,6 +90,7 @@ for server in host.loop(mim_servers):  # one after the other: the first that doe
                     "CustomPhoneProvider": "no source says which of LOCMFA and a custom provider wins: clear one of them by hand first"
                 },
                 refuse_elsewhere="if that is the place, name it in the desired state: settings.parent (and settings.namespaces)",
+                unless=lambda: not_restartable(wanted.mim.service),
                 ignore_case=True,
                 backup=True,
             )

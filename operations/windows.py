@@ -233,6 +233,19 @@ def one_after_the_other(
     yield from work
 
 
+def not_restartable(service: str) -> str:
+    """Why a service could not read a file again that is about to be written: it could not restart afterwards. "" where it could."""
+    now = read(WindowsService, service=service)
+    if isinstance(now, Unread):
+        return f"service {service}, which would have to restart, could not be read"
+    try:
+        plan_service(now, running=True, restart="a file")
+        refuse_disabled(now, _dependents(now))
+    except PlanError as error:
+        return f"service {service} would have to restart: {error}"
+    return ""
+
+
 def stopped_by(service: str) -> str:
     """Why this host is to be left alone: a rolling restart of the service failed on another one in this run; "" where none did."""
     failed = {other.name: _marks(other).get(service.casefold()) for other in state.inventory if other.name != host.name}

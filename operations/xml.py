@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 
 from pyinfra.api import StringCommand, operation
 
@@ -33,6 +33,7 @@ def xml_elements(
     public: str | Sequence[str] = (),
     refuse_if: Mapping[str, str] | None = None,
     refuse_elsewhere: str = "",
+    unless: Callable[[], str] | None = None,
     backup: bool = True,
 ) -> Generator[StringCommand, None, None]:
     r"""
@@ -52,6 +53,7 @@ def xml_elements(
     + refuse_elsewhere: what to do, where none of the names of set, clear and remove is below the parent and one of them, or of ``refuse_if``, is
       elsewhere in the document, by its local name: then nothing is written beside it. ``refuse_if`` then holds for the whole document. For a file
       whose shape is not known; empty: what stands elsewhere is not looked at
+    + unless: called where something would be written, in the dry run too; a reason not to, which fails this host, or ""
     + backup: keep the old content as ``NAME.<first 12 digits of its SHA-256>.bak`` beside the file, with its ACL; nothing ever deletes one
 
     What is outside the edits stays byte for byte: declaration, byte order mark, encoding, line ends, comments, quotes. White space in a text counts.
@@ -86,6 +88,8 @@ def xml_elements(
 
     def plan(now: XmlFile) -> tuple[Change, ...]:
         changes = plan_elements(now.content, wanted).changes
+        if changes and unless is not None and (reason := unless()):
+            raise PlanError(reason)
         return (*_backup(now.content.info), *changes) if changes and backup else changes
 
     def write(now: XmlFile, changes: Sequence[Change]) -> list[HostCall]:  # noqa: ARG001 - the bytes come from the plan, made of the same values

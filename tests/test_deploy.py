@@ -254,9 +254,9 @@ def first_broken(machine: Machine, role: Role, build: str | None) -> None:
         machine.add_service(fim_service(broken=True))
 
 
-def fim_service(*, broken: bool) -> Service:
+def fim_service(*, broken: bool, running: bool = True) -> Service:
     program = rf"{MIM_FOLDER}\Microsoft.ResourceManagement.Service.exe"
-    return Service("FIMService", program, account=r"CONTOSO\mimservice", broken=broken)
+    return Service("FIMService", program, account=r"CONTOSO\mimservice", broken=broken, running=running)
 
 
 def test_the_first_mim_server_that_does_not_come_up_leaves_the_rest_untouched_and_they_are_named(
@@ -424,18 +424,29 @@ def converged(lab: CliLab) -> None:
 
 def test_a_restart_that_a_broken_run_lost_is_made_up_by_the_next(lab: CliLab) -> None:
     machine = lab.machine("mim01")
-    machine.set_registry(FIM_KEY, dict(machine.registry(FIM_KEY)) | {"Start": 4})
-    run = lab.pyinfra("-y")
-    disabled = "service FIMService: service FIMService is disabled: enable it, or declare running=False"
-    assert (run.code, run.of("mim01").count(disabled)) == (1, 1)
+    machine.add_service(fim_service(broken=True))
+    assert (lab.pyinfra("-y").code, machine.service_state("FIMService")) == (1, ("stopped", None))
     assert machine.read_file(MFA_SETTINGS) != mfa_settings()
-    machine.set_registry(FIM_KEY, dict(machine.registry(FIM_KEY)) | {"Start": 2})
+    machine.add_service(fim_service(broken=False, running=False))
     since = lab.lab.mark()
-    written = restart(f"{MFA_SETTINGS} was written at (time)")
-    assert announced(lab.pyinfra("--dry", "--diff")) == written
-    assert announced(lab.pyinfra("-y", "--diff")) == written
+    started = {"[mim01] service FIMService: 1 change": ("state: stopped -> running",)}
+    assert announced(lab.pyinfra("--dry", "--diff")) == started
+    assert announced(lab.pyinfra("-y", "--diff")) == started
     assert changed(lab, since) == {"mim01": ["service fimservice"]}
     assert announced(lab.pyinfra("--dry", "--diff")) == {}
+
+
+def test_where_the_mim_service_could_not_restart_its_settings_are_not_written_either(lab: CliLab) -> None:
+    machine = lab.machine("mim01")
+    machine.set_registry(FIM_KEY, dict(machine.registry(FIM_KEY)) | {"Start": 4})
+    start = dict(machine.snapshot())
+    text = (
+        f"{MFA_SETTINGS}: service FIMService would have to restart: "
+        "service FIMService is disabled: enable it, or declare running=False"
+    )
+    for argument in ("--dry", "-y"):
+        run = lab.pyinfra(argument)
+        assert (run.code, run.of("mim01").count(text), dict(machine.snapshot())) == (1, 1, start)
 
 
 def test_a_membership_alone_restarts_the_service_in_the_run_that_writes_it(lab: CliLab) -> None:

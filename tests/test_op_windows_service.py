@@ -22,7 +22,7 @@ from lab import verbs
 from lab.engine import Service
 from lab.python_engine import PythonMachine
 from lab.seed import MFA_SETTINGS
-from operations.windows import one_after_the_other, stopped_by, windows_service
+from operations.windows import not_restartable, one_after_the_other, stopped_by, windows_service
 from operations.xml import xml_elements
 from tests.oplab import OpLab, Run, engines, told
 
@@ -238,6 +238,34 @@ def test_the_next_host_of_a_rolling_restart_is_told_why_the_one_before_failed() 
     assert told_of(Refuse(disabled)) == ("", f"left untouched, since mim01 failed: {disabled}")
     assert told_of(StringCommand("x")) == ("", "left untouched, since mim01 failed: it did not come to its end there")
     assert told_of() == ("", "")
+
+
+@pytest.mark.slow
+def test_a_file_is_not_written_where_the_service_that_reads_it_could_not_restart(quick: OpLab) -> None:
+    machine = quick.machine()
+    machine.add_service(Service("Off", r"C:\Off\Off.exe", start="disabled", running=True))
+    machine.add_service(Service("Needed", r"C:\Needed\Needed.exe", running=True))
+    machine.add_service(Service("Dis", r"C:\Dis\Dis.exe", depends_on=("Needed",), start="disabled", running=True))
+    start = quick.state()
+    why = {
+        "Off": "service Off is disabled: enable it, or declare running=False",
+        "Nothing": "there is no service 'Nothing' on this host. Is the product installed?",
+        "Needed": "Dis depends on service Needed, runs, and is disabled: stopped, it would not start again",
+    }
+    for service, text in why.items():
+        wanted: dict[str, Any] = {
+            "file": MFA_SETTINGS,
+            "clear": "LICENSE_KEY",
+            "unless": lambda service=service: not_restartable(service),
+        }
+        refused = Run((f"{MFA_SETTINGS}: service {service} would have to restart: {text}",), failed=True)
+        assert [quick.run(xml_elements, dry=dry, **wanted) for dry in (True, False)] == [refused] * 2
+    assert quick.state() == start
+    # Nothing to write is nothing to refuse, and a service that can restart is no reason.
+    unchanged: dict[str, Any] = {"file": MFA_SETTINGS, "unless": lambda: not_restartable("Off")}
+    assert quick.run(xml_elements, clear="Absent", **unchanged) == Run()
+    fine = quick.run(xml_elements, file=MFA_SETTINGS, clear="LICENSE_KEY", unless=lambda: not_restartable(NAME))
+    assert (fine.writes, fine.failed) == (("Copy-File", "Write-File"), False)
 
 
 REFUSALS: Final[dict[str, tuple[dict[str, Any], str]]] = {
