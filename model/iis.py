@@ -312,6 +312,19 @@ class SiteInputs:
 
 
 @dataclass(frozen=True)
+class ToCome:
+    """
+    What the operations of a run before this one announced on a host, so that a dry run counts it.
+
+    + sites: as they would be, by their folded names; None for one that would be gone
+    + records: those of http.sys that would be written
+    """
+
+    sites: Mapping[str, Site | None] = field(default_factory=dict)
+    records: tuple[SslRecord, ...] = ()
+
+
+@dataclass(frozen=True)
 class Plan:
     """What differs and the writes that mend it, in their order: folder, edits (one commit), http.sys records, state."""
 

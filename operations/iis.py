@@ -27,6 +27,7 @@ from model.iis import (
     Scheme,
     SiteInputs,
     StartMode,
+    ToCome,
     WantedAppPool,
     WantedAuthentication,
     WantedBinding,
@@ -37,9 +38,20 @@ from model.names import fold
 from model.secret import Secret
 from operations.converge import ParentMissingError, announced, converge, halted, refuse, unread
 from plans.iis import plan_app_pool, plan_authentication, require_module
-from plans.iis_site import WEB_CONFIG, canonical_path, certificates_of, paths_above, plan_site
+from plans.iis_site import (
+    WEB_CONFIG,
+    canonical_path,
+    certificates_of,
+    paths_above,
+    plan_site,
+    to_come,
+    with_to_come,
+)
 
 T = TypeVar("T")
+TO_COME: Final = (
+    "sites to come"  # key of pyinfra's free dict of a host: what this run makes of its sites, for a dry run
+)
 PARTS: Final[Mapping[str, type]] = {  # of a binding that is given as a dict
     "protocol": str,
     "port": int,
@@ -198,7 +210,11 @@ def iis_site(
     """
 
     def plan(now: SiteInputs) -> Plan:
-        return plan_site(now, _wanted_site(site, present, path, app_pool, bindings, running))
+        wanted = _wanted_site(site, present, path, app_pool, bindings, running)
+        found = plan_site(now, wanted)
+        if found.changes and not run.is_executing:
+            host.connector_data[TO_COME] = to_come(_coming(), now, wanted, found)
+        return found
 
     def write(now: SiteInputs) -> Generator[HostCall, None, None]:
         found = plan(now)
@@ -375,8 +391,15 @@ def _site_inputs(
         around = read(IisSites, site=site)
         if isinstance(around, Unread):
             return around
-        now = replace(now, read=around, disagree=(around.site is None) != (own.site is None))
+        disagree = (around.site is None) != (own.site is None)
+        now = replace(now, read=with_to_come(around, _coming(), site), disagree=disagree)
     return now
+
+
+def _coming() -> ToCome:
+    """What earlier operations of this run announced on this host; while executing it is there, or is not."""
+    coming: ToCome = host.connector_data.get(TO_COME, ToCome())
+    return ToCome() if run.is_executing else coming
 
 
 def _surroundings(now: SiteInputs, wanted: WantedSite, certificates: Sequence[tuple[str, str]]) -> SiteInputs | Unread:

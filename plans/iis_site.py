@@ -9,6 +9,7 @@ from __future__ import annotations
 import ntpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from model.change import Change, PlanError
@@ -21,9 +22,12 @@ from model.iis import (
     Site,
     SiteInputs,
     SiteRead,
+    SslRecord,
+    ToCome,
     WantedSite,
 )
 from model.names import fold
+from plans.bindings import parse, record_key, record_name
 from plans.iis_bindings import BindingPlan, Target, check_certificate, plan_bindings, target_of
 
 NOT_IN_SITE_NAMES: Final = '\\/?;:@&=+$,|"<>'  # facts/iis.md 3 h
@@ -74,6 +78,41 @@ def _shared_checked(now: SiteInputs, plan: Plan) -> Plan:
     if now.read.shared and plan.edits:
         raise PlanError(SHARED)
     return plan
+
+
+# -- what is to come --
+
+
+def with_to_come(read: SiteRead, coming: ToCome, site: str) -> SiteRead:
+    """What was read with the neighbours and the records that earlier operations of the run announced; of `site` itself nothing."""
+    own = fold(site)
+    if read.neighbours is None:
+        return read
+    around = {fold(one.name): one for one in read.neighbours} | {k: v for k, v in coming.sites.items() if k != own}
+    written = {record_key(one) for one in coming.records}
+    records = (*(one for one in read.records if record_key(one) not in written), *coming.records)
+    return replace(read, neighbours=tuple(one for one in around.values() if one is not None), records=records)
+
+
+def to_come(coming: ToCome, now: SiteInputs, wanted: WantedSite, plan: Plan) -> ToCome:
+    """What is announced once a plan is, too."""
+    site = _planned(now, wanted) if wanted.present else None
+    flags = {} if site is None else {(one.protocol, one.information): one.ssl_flags for one in site.bindings}
+    records = {record_key(one): one for one in coming.records}
+    for write in plan.records:
+        kind, name = record_name(parse(write.information), flags[write.protocol, write.information])
+        record = SslRecord(name, kind, write.thumbprint, write.store)
+        records[record_key(record)] = record
+    return ToCome({**coming.sites, fold(wanted.site): site}, tuple(records.values()))
+
+
+def _planned(now: SiteInputs, wanted: WantedSite) -> Site:
+    """A site as it would be after a plan, as far as neighbours look at it: number and bindings."""
+    bindings = plan_bindings(now, targets_of(wanted))
+    if now.read.site is None:
+        return Site(wanted.site, _number(now), bindings.new)
+    set_ = {one: replace(one, ssl_flags=flags) for one, flags in bindings.flags}
+    return replace(now.read.site, bindings=(*(set_.get(one, one) for one in now.read.site.bindings), *bindings.new))
 
 
 # -- what is wanted --
@@ -180,9 +219,7 @@ def _created(now: SiteInputs, wanted: WantedSite, bindings: BindingPlan) -> tupl
     if not wanted.bindings:
         raise PlanError(f"there is no site {wanted.site!r}, and to create it a binding is needed. Give bindings.")
     path = canonical_path(wanted.path)
-    # IIS Manager hashes the name; the lowest free number is what administrators expect (facts/iis.md 3 h).
-    used = {site.id for site in now.read.neighbours or ()}
-    number = next(number for number in range(1, len(used) + 2) if number not in used)
+    number = _number(now)
     application: dict[str, Any] = {"path": "/"}
     changes = [Change("site", None, wanted.site), Change("id", None, number), Change("path", None, path)]
     if wanted.app_pool is not None:
@@ -198,6 +235,12 @@ def _created(now: SiteInputs, wanted: WantedSite, bindings: BindingPlan) -> tupl
         [_item("application", application, items=[root])],
     )
     return [*changes, *bindings.changes], [edit]
+
+
+def _number(now: SiteInputs) -> int:
+    """IIS Manager hashes the name; the lowest free number is what administrators expect (facts/iis.md 3 h)."""
+    used = {site.id for site in now.read.neighbours or ()}
+    return next(number for number in range(1, len(used) + 2) if number not in used)
 
 
 def _changed(now: SiteInputs, site: Site, wanted: WantedSite, bindings: BindingPlan) -> tuple[list[Change], list[Edit]]:

@@ -222,6 +222,62 @@ def test_a_new_site_does_not_take_over_a_web_config_that_lies_in_its_folder_and_
     assert lab.run(iis_site, **WANTED) == Run()
 
 
+def new(site: str, port: int, **other: Any) -> Step:
+    bindings = [{"protocol": "http", "port": port}]
+    return iis_site, {"site": site, "path": rf"C:\{site}", "bindings": bindings} | other
+
+
+def test_the_dry_run_numbers_two_new_sites_as_the_run_does(lab: OpLab) -> None:
+    steps = (new("A", 81), new("B", 82))
+    dry = lab.deploy(*steps, dry=True)
+    assert [line.splitlines()[3].strip() for line in dry.shown] == ["id: (absent) -> 2", "id: (absent) -> 3"]
+    run = lab.deploy(*steps)
+    assert (run.shown, run.failed) == (dry.shown, False)
+    assert lab.xpath("//site[@id>1]") == [{"name": "A", "id": "2"}, {"name": "B", "id": "3"}]
+    assert lab.deploy(*steps) == Run()
+
+
+def test_a_binding_that_an_earlier_operation_announced_is_refused_before_anything_is_written(quick: OpLab) -> None:
+    text = (
+        "site B: http *:81:: site '{}' has this binding (*:81:), IIS starts only one of the two. "
+        "Name another port, address or host, or remove it there."
+    )
+    added = (iis_site, {"site": "Default Web Site", "bindings": [{"protocol": "http", "port": 81}]})
+    start = quick.state()
+    for first, name in ((new("A", 81), "A"), (added, "Default Web Site")):
+        for dry in (True, False):
+            run = quick.deploy(first, new("B", 81), dry=dry)
+            assert (run.shown[1:], run.writes, run.failed) == ((text.format(name),), (), True)
+    assert quick.state() == start
+
+
+def test_what_an_earlier_operation_takes_away_is_free_in_the_dry_run_too(quick: OpLab) -> None:
+    steps = ((iis_site, {"site": "default web site", "present": False}), new("B", 80))
+    dry = quick.deploy(*steps, dry=True)
+    assert dry.failed is False
+    run = quick.deploy(*steps)
+    assert (run.shown, run.failed) == (dry.shown, False)
+    assert quick.xpath("//site") == [{"name": "B", "id": "1"}]
+
+
+def test_a_certificate_that_an_earlier_operation_announced_for_the_endpoint_is_not_changed_by_a_later_one(
+    quick: OpLab,
+) -> None:
+    other = stored(quick, certificate("mfa01", names=("other.contoso.com",)))
+    first = [{"protocol": "https", "port": 9999, "host": "a.contoso.com", "thumbprint": PRINT}]
+    second = [{"protocol": "https", "port": 9999, "host": "b.contoso.com", "thumbprint": other}]
+    start = quick.state()
+    steps = (new("A", 0, bindings=first), new("B", 0, bindings=second))
+    text = (
+        f"site B: https *:9999:b.contoso.com would share one certificate with A https *:9999:a.contoso.com, which now has {PRINT}. "
+        "Use SNI (sni=True) or another port."
+    )
+    for dry in (True, False):
+        run = quick.deploy(*steps, dry=dry)
+        assert (run.shown[1:], run.writes, run.failed) == ((text,), (), True)
+    assert quick.state() == start
+
+
 def test_a_pool_that_nobody_makes_fails_the_dry_run_and_is_named(quick: OpLab) -> None:
     start = quick.state()
     wanted = WANTED | {"app_pool": "nobody's"}

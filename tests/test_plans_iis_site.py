@@ -23,11 +23,12 @@ from model.iis import (
     SiteRead,
     SslRecord,
     SslWrite,
+    ToCome,
     WantedBinding,
     WantedSite,
 )
 from plans.bindings import parsed
-from plans.iis_site import certificates_of, paths_above, plan_site
+from plans.iis_site import certificates_of, paths_above, plan_site, to_come, with_to_come
 
 SITES: Final = "system.applicationHost/sites"
 AT: Final = datetime(2026, 11, 25, 8, tzinfo=UTC)
@@ -548,6 +549,28 @@ def test_a_wildcard_certificate_covers_one_label() -> None:
     for host in ("a.mfa01.contoso.com", "contoso.com"):
         with pytest.raises(PlanError, match="not for"):
             plan_site(good, wanted(https(host=host, sni=True)))
+
+
+def test_what_a_plan_announces_is_the_site_as_it_will_be_and_replaces_what_was_read() -> None:
+    site = own(Binding("https", "*:9999:mfa01.contoso.com", 4), Binding("ftp", "*:21:"))
+    now = inputs(site, records=(record(OLD),))
+    want = wanted(https(host="mfa01.contoso.com", sni=True), https(port=10000))
+    coming = to_come(ToCome({"OTHER": None}), now, want, plan_site(now, want))
+    bindings = (Binding("https", "*:9999:mfa01.contoso.com", 5), Binding("ftp", "*:21:"), Binding("https", "*:10000:"))
+    after = replace(site, bindings=bindings)
+    records = (record(endpoint="mfa01.contoso.com:9999", kind="sni"), record(endpoint=f"{ANY}:10000"))
+    assert coming == ToCome({"OTHER": None, NAME: after}, records)
+    third = Site("Third", 3)
+    read = inputs(
+        None,
+        neighbours=(site, Site("other", 1), third),
+        records=(record(OLD), record(OLD, "mfa01.contoso.com:9999", "sni")),
+    )
+    seen = with_to_come(read.read, coming, "new")
+    assert seen == replace(read.read, neighbours=(after, third), records=(record(OLD), *records))
+    assert with_to_come(read.read, coming, "mim mfasdk").neighbours == (site, third)
+    alone = replace(read.read, neighbours=None)
+    assert with_to_come(alone, coming, "new") == alone
 
 
 def test_each_certificate_is_read_once() -> None:
