@@ -17,7 +17,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
-COUNTED: Final = "contract"  # name of the property that says in which variant a contract case ran
+COUNTED: Final = "contract"  # name of the property that says which contract case it is, and in which variant
+SHOWN: Final = 5  # cases that a complaint names
 
 # Machines on which the suite runs are busy: how long an example takes, or is drawn, says nothing of the code. A test that wants more says so itself.
 settings.register_profile("ours", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -29,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--require",
         choices=["all"],
-        help="all: a test that is skipped fails, and so does a contract with unequal counts",
+        help="all: a test that is skipped fails, and so does a contract that did not run alike on both engines",
     )
     group.addoption(
         "--server", metavar="HOST", help="tests/contract runs against this real server, see tests/contract/conftest.py"
@@ -46,7 +47,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         specification: Any = getattr(item, "callspec", None)
         variant = specification and specification.params.get("variant")
         if variant is not None and item.path.parent.name == "contract":
-            item.user_properties.append((COUNTED, variant.name))
+            item.user_properties.append((COUNTED, f"{variant.name} {case_of(item, variant.name)}"))
+
+
+def case_of(item: pytest.Item, variant: str) -> str:
+    """A contract case whatever the variant: `FILE::FUNCTION`, in brackets what else it is parametrised by."""
+    test: Any = item
+    others = re.sub(rf"(?:^|-){re.escape(variant)}(?=-|$)", "", test.callspec.id, count=1).removeprefix("-")
+    return f"{item.path.name}::{test.originalname}" + (f"[{others}]" if others else "")
 
 
 def machines_of(test: str) -> str:
@@ -98,26 +106,38 @@ def _required(report: Report, config: pytest.Config) -> Report:
 
 
 def counts(config: pytest.Config) -> Counter[str]:
-    """Contract cases that passed, by variant."""
+    """Contract cases that passed, each as `VARIANT FILE::NAME`."""
     reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
     passed = [report for report in reporter.stats.get("passed", []) if report.when == "call"] if reporter else []
     return Counter(value for report in passed for name, value in report.user_properties if name == COUNTED)
 
 
-def unequal(passed: Counter[str]) -> str:
-    """Why the counts of the two engines do not fit; "" where they do."""
-    from tests.contract.cases import REGISTERED, differences  # noqa: PLC0415 - not everybody runs the contract
+def by_variant(passed: Counter[str]) -> Counter[str]:
+    """How many of them by variant."""
+    found = Counter[str]()
+    for one, count in passed.items():
+        found[one.partition(" ")[0]] += count
+    return found
 
-    absent = Counter[str]()
-    for (name, engine), difference in differences().items():
-        if difference.absent:
-            absent[engine] += len(REGISTERED[name].verbs) if name in REGISTERED else 1
-    if passed["python"] + absent["python"] == passed["powershell"] + absent["powershell"] and passed["python"]:
-        return ""
-    told = ", ".join(
-        f"{engine} {passed[engine]} (and {absent[engine]} left out by name)" for engine in ("python", "powershell")
-    )
-    return f"the contract did not run alike on both engines: {told}"
+
+def unequal(passed: Counter[str]) -> str:
+    """Which cases passed on one of the two engines only, but for those that a difference leaves out by name; "" where there are none."""
+    from tests.contract.cases import difference  # noqa: PLC0415 - not everybody runs the contract
+
+    ran = {
+        engine: {case for variant, _, case in (one.partition(" ") for one in passed) if variant == engine}
+        for engine in ("python", "powershell")
+    }
+    if not any(ran.values()):
+        return "no case of the contract ran"
+    told = [
+        f"{case} not on {engine}"
+        for engine, other in (("powershell", "python"), ("python", "powershell"))
+        for case in sorted(ran[other] - ran[engine])
+        if not difference(case.partition("[")[0], engine).absent
+    ]
+    more = f" and {len(told) - SHOWN} more" if len(told) > SHOWN else ""
+    return f"the contract did not run alike on both engines: {', '.join(told[:SHOWN])}{more}" if told else ""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -140,7 +160,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     passed = counts(config)
     if not passed:
         return
-    told = ", ".join(f"{name} {count}" for name, count in sorted(passed.items()))
+    told = ", ".join(f"{name} {count}" for name, count in sorted(by_variant(passed).items()))
     terminalreporter.write_line(f"contract cases passed: {told}")
     if config.getoption("--require") and not (config.option.markexpr or config.option.keyword) and unequal(passed):
         terminalreporter.write_line(unequal(passed), red=True)

@@ -7,12 +7,14 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from tests import conftest
 from tests.contract import cases
-from tests.contract.cases import About, Difference
+from tests.contract.cases import Difference
 
 ROOT = Path(__file__).resolve().parents[1]
 LEAVES_OUT = """
@@ -69,24 +71,52 @@ def test_a_file_that_skips_itself_fails_where_all_is_required(tmp_path: Path) ->
     assert run(tmp_path, text, "--require", "all") == (2, {"passed": 0, "failed": 0, "error": 1, "skipped": 0})
 
 
+MANY = ", ".join(f"{one} not on powershell" for one in "abcde")
+LEFT_OUT = "test_x.py::test_left_out"
+
+
 @pytest.mark.parametrize(
-    ("passed", "same"),
+    ("python", "powershell", "why"),
     [
-        ({"python": 5, "powershell": 4}, True),
-        ({"python": 4, "powershell": 4}, False),
-        ({"python": 5, "powershell": 5}, False),
-        ({"python": 5}, False),
-        ({"python-batch": 5}, False),
+        (("a", "b[x]", LEFT_OUT), ("a", "b[x]"), ""),
+        (("a", LEFT_OUT), ("a", LEFT_OUT), ""),
+        (("a", "c"), ("a",), "the contract did not run alike on both engines: c not on powershell"),
+        (("a",), ("a", "c"), "the contract did not run alike on both engines: c not on python"),
+        (("a", "b"), ("a", "c"), "the contract did not run alike on both engines: b not on powershell, c not on python"),
+        (("b[x]",), ("b[y]",), "the contract did not run alike on both engines: b[x] not on powershell, b[y] not on python"),
+        (tuple("abcdefg"), (), f"the contract did not run alike on both engines: {MANY} and 2 more"),
+        ((), (), "no case of the contract ran"),
     ],
-)
-def test_counts_are_equal_but_for_the_named_differences(
-    monkeypatch: pytest.MonkeyPatch, passed: dict[str, int], same: bool
+    ids=["but for what is left out by name", "all", "one", "the other", "one of each", "by parameter", "none", "nothing"],
+)  # fmt: skip
+def test_the_same_cases_passed_on_both_engines_but_for_the_named_differences(
+    monkeypatch: pytest.MonkeyPatch, python: tuple[str, ...], powershell: tuple[str, ...], why: str
 ) -> None:
-    names = {("test_x.py::test_left_out", "powershell"): Difference("why", absent=True)}
-    names[("test_x.py::test_told_otherwise", "powershell")] = Difference("why", absent=False)
+    names = {(LEFT_OUT, "powershell"): Difference("why", absent=True)}
+    names["a", "powershell"] = Difference("why", absent=False)
     monkeypatch.setattr(cases, "differences", lambda: names)
-    monkeypatch.setattr(cases, "REGISTERED", dict[str, About]())
-    assert (conftest.unequal(Counter(passed)) == "") is same
+    passed = [f"python {one}" for one in python] + [f"powershell {one}" for one in powershell]
+    assert conftest.unequal(Counter([*passed, "python-batch other"])) == why
+
+
+def test_a_contract_case_is_named_without_its_variant() -> None:
+    ids = {
+        "python": "python",
+        "python-batch": "python-batch",
+        "powershell": "Write-File-powershell",
+        "python-tr-TR": "a-python-tr-TR-b",
+    }
+    names = []
+    for variant, one in ids.items():
+        item = SimpleNamespace(path=Path("test_x.py"), originalname="test_y", callspec=SimpleNamespace(id=one))
+        names.append(conftest.case_of(cast("pytest.Item", item), variant))
+    assert names == [
+        "test_x.py::test_y",
+        "test_x.py::test_y",
+        "test_x.py::test_y[Write-File]",
+        "test_x.py::test_y[a-b]",
+    ]
+    assert conftest.by_variant(Counter(["python a", "python b", "powershell a"])) == {"python": 2, "powershell": 1}
 
 
 def test_what_shares_machines_runs_in_one_worker() -> None:

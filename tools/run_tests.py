@@ -1,10 +1,12 @@
 """
 All tests, in two parts: what needs nothing but Python first, then what is slow or runs real engines. Behind `make test`.
 
-    python tools/run_tests.py                  what this machine has; one line says what was left out
-    python tools/run_tests.py --require all    nothing is left out: whatever is skipped fails; coverage is measured, which takes twice the time
+    python tools/run_tests.py                      what this machine has; the last lines say what was left out
+    python tools/run_tests.py --require all        nothing is left out: whatever is skipped fails; coverage is measured, which takes twice the time
+    python tools/run_tests.py --require engines    the real engines must be there; what else this machine lacks is skipped
 
-Coverage of both parts is combined and printed in short. Exit code 0 only when everything passed.
+Coverage of both parts is combined and printed in short, with the files that have little of it. Exit code 0 only when everything passed, and, where
+coverage is measured of everything, it is not below `fail_under` of pyproject.toml.
 """
 
 from __future__ import annotations
@@ -16,14 +18,17 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 OUTCOMES: Final = ("failed", "error", "passed", "skipped", "deselected")
+SHARE: Final = 85  # percent: files below it are named
+SPANS: Final = 12
 NO_TESTS: Final = 5  # pytest's exit code where a selection is empty
 
 
@@ -38,38 +43,43 @@ class Result:
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description="Run all tests.")
-    parser.add_argument("--require", choices=["all"], help="all: whatever is skipped fails")
+    parser.add_argument(
+        "--require", choices=["all", "engines"], help="all: whatever is skipped fails; engines: they must be there"
+    )
     parser.add_argument("--fast", action="store_true", help="only the part that needs nothing but Python")
     parser.add_argument("--coverage", action="store_true", help="measure coverage; `--require all` always does")
     chosen = parser.parse_args(arguments)
-    measure = chosen.coverage or chosen.require is not None
+    measure = chosen.coverage or chosen.require == "all"
     begun = time.monotonic()
     sys.path.insert(0, str(ROOT))
-    left_out = "" if chosen.require else absent()
+    left_out = () if chosen.fast else absent()
+    complaints = []
     with tempfile.TemporaryDirectory() as temporary:
         data = Path(temporary)
         say("The fast part")
         results = [run(data, "fast", "not slow and not powershell", chosen.require, measure=measure)]
         if not chosen.fast:
-            say("The slow part, and the real engines" if not left_out else "The slow part")
-            marks = "slow and not powershell" if left_out else "slow or powershell"
-            results.append(run(data, "rest", marks, chosen.require, measure=measure))
+            say("The slow part, and the real engines")
+            # What of the engines is not here is skipped test by test: one that is missing does not keep the others from being tried.
+            results.append(run(data, "rest", "slow or powershell", chosen.require, measure=measure))
         if measure:
-            coverage(data)
-    complaint = "" if chosen.fast or left_out else unequal(results)
-    if complaint:
-        print(complaint)
-    if left_out and not chosen.fast:
-        print(f"Left out: {left_out} (`make engines`)." if "make engines" not in left_out else f"Left out: {left_out}.")
-    close(results, complaint, time.monotonic() - begun)
-    return 1 if complaint or any(result.code for result in results) else 0
+            complaints.append(coverage(data, judged=not chosen.fast and not left_out))
+    if not chosen.fast and not left_out:
+        complaints.append(unequal(results))
+    if chosen.require and left_out:
+        complaints.append("a real engine that is required did not run")
+    complaints = [complaint for complaint in complaints if complaint]
+    for line in [*complaints, *(f"Left out on real engines: {what}." for what in left_out)]:
+        print(line)
+    close(results, len(complaints), time.monotonic() - begun)
+    return 1 if complaints or any(result.code for result in results) else 0
 
 
-def absent() -> str:
-    """Why the real engines cannot run here; "" where they can."""
-    from tests.contract.conftest import absent as why  # noqa: PLC0415 - the repository is on the path only now
+def absent() -> tuple[str, ...]:
+    """What the real engines cannot show here, and why; nothing where they are whole."""
+    from tests.contract.conftest import left_out  # noqa: PLC0415 - the repository is on the path only now
 
-    return why() or ""
+    return left_out()
 
 
 def run(data: Path, name: str, marks: str, require: str | None, *, measure: bool) -> Result:
@@ -78,7 +88,7 @@ def run(data: Path, name: str, marks: str, require: str | None, *, measure: bool
     measured = ["coverage", "run", f"--data-file={data / '.coverage'}", "-m"] if measure else []
     command = [sys.executable, "-m", *measured, "pytest", "-q"]
     command += ["-n", "auto", "--dist", "load" if name == "fast" else "loadgroup", "-m", marks, f"--counts={report}"]
-    command += ["--require", require] if require else []
+    command += ["--require", "all"] if require == "all" else []
     # Where the environment forbids to keep what was compiled, every worker, pyinfra and lab that a test starts compiles all of it again.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     code = subprocess.run(command, cwd=ROOT, check=False, env=environment).returncode
@@ -97,35 +107,66 @@ def unequal(results: Sequence[Result]) -> str:
     return why(contract)
 
 
-def coverage(data: Path) -> None:
-    """Combine what was measured and print it by package."""
+def coverage(data: Path, *, judged: bool) -> str:
+    """Combine what was measured and print it; returns why it is too little, "" where it is enough or not judged."""
     file, told = f"--data-file={data / '.coverage'}", data / "coverage.json"
-    for step in (["combine", file, str(data)], ["json", file, "-o", str(told)]):
+    for step in (["combine", file, str(data)], ["json", "--fail-under=0", file, "-o", str(told)]):
         command = [sys.executable, "-m", "coverage", *step]
         done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
         if done.returncode:
-            print(f"coverage {step[0]}: {done.stdout}{done.stderr}".strip())
-            return
+            return f"coverage {step[0]}: {done.stdout}{done.stderr}".strip()
     say("Coverage, lines and branches")
     found = json.loads(told.read_text(encoding="utf-8"))
+    print("\n".join(coverage_lines(found)))
+    total, least = found["totals"]["percent_covered"], fail_under()
+    return f"coverage is {total:.1f} %, pyproject.toml wants {least} %" if judged and total < least else ""
+
+
+def coverage_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """What is printed of coverage's JSON: packages, the files below SHARE with lines that no test reached, and the whole."""
     packages: dict[str, Counter[str]] = {}
-    for path, each in found["files"].items():
+    poor = []
+    for path, each in sorted(found["files"].items()):
         summary, package = each["summary"], Path(path).parts[0]
         counted = packages.setdefault(package, Counter())
         counted["done"] += summary["covered_lines"] + summary["covered_branches"]
         counted["all"] += summary["num_statements"] + summary["num_branches"]
-    print("  ".join(f"{name} {100 * one['done'] / max(1, one['all']):.0f}%" for name, one in sorted(packages.items())))
-    print(f"all {found['totals']['percent_covered']:.1f}%")
+        if summary["percent_covered"] < SHARE:
+            poor.append(f"  {path} {summary['percent_covered']:.0f}%: {spans(each['missing_lines'])}")
+    yield "  ".join(f"{name} {100 * one['done'] / max(1, one['all']):.0f}%" for name, one in sorted(packages.items()))
+    if poor:
+        yield f"below {SHARE}%, with the lines that nothing reached:"
+        yield from poor
+    yield f"all {found['totals']['percent_covered']:.1f}%"
 
 
-def close(results: Sequence[Result], complaint: str, seconds: float) -> None:
+def spans(lines: Sequence[int]) -> str:
+    """Numbers of lines in short: `1-3 7`; only the first of many."""
+    spans: list[tuple[int, int]] = []
+    for line in lines:
+        if spans and line == spans[-1][1] + 1:
+            spans[-1] = (spans[-1][0], line)
+        else:
+            spans.append((line, line))
+    told = [str(first) if first == last else f"{first}-{last}" for first, last in spans[:SPANS]]
+    return " ".join([*told, *(["..."] if len(spans) > SPANS else [])])
+
+
+def fail_under() -> float:
+    """The share of the whole that pyproject.toml wants."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return float(settings["tool"]["coverage"]["report"]["fail_under"])
+
+
+def close(results: Sequence[Result], complaints: int, seconds: float) -> None:
     """The last lines: how many contract cases ran on which engine, and what pytest itself would say of the whole."""
     contract: Counter[str] = sum((result.contract for result in results), Counter())
     if contract:
-        print(f"Contract cases: {', '.join(f'{name} {count}' for name, count in sorted(contract.items()))}")
+        from tests.conftest import by_variant  # noqa: PLC0415 - the repository is on the path only now
+
+        print(f"Contract cases: {', '.join(f'{name} {count}' for name, count in sorted(by_variant(contract).items()))}")
     outcomes: Counter[str] = sum((result.outcomes for result in results), Counter())
-    if complaint:
-        outcomes["failed"] += 1
+    outcomes["failed"] += complaints
     told = ", ".join(f"{outcomes[name]} {name}" for name in OUTCOMES[:-1] if outcomes[name])
     say(f"{told or 'no tests ran'} in {seconds:.2f}s ({seconds // 60:.0f} min {seconds % 60:.0f} s)")
 

@@ -50,25 +50,39 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("verb", one.verbs)
     server = metafunc.config.getoption("--server")
     every = (SERVER,) if server else variants(one)
-    metafunc.parametrize("variant", [pytest.param(each, id=each.name, marks=_marks(each)) for each in every])
+    hosts = set(HOSTS) & set(metafunc.fixturenames)
+    metafunc.parametrize("variant", [pytest.param(each, id=each.name, marks=marks_of(each, hosts)) for each in every])
 
 
-def _marks(variant: Variant) -> list[pytest.MarkDecorator]:
+def marks_of(variant: Variant, hosts: Collection[str]) -> list[pytest.MarkDecorator]:
+    """The marks of a case that asks for these hosts: what needs wine is not left out where only Samba is missing, nor the other way round."""
     if variant.engine != "powershell":
         # Another mode or culture of the twin is for the thorough part of the suite.
         return [] if variant in (*PLAIN, SERVER) else [pytest.mark.slow]
-    why = absent()
-    skipped = [pytest.mark.skipif(True, reason=why)] if why else []
+    reasons = [why for host in sorted(hosts) if (why := absent(host))]
+    skipped = [pytest.mark.skipif(True, reason=reasons[0])] if reasons else []
     return [pytest.mark.powershell, *skipped]
 
 
-def absent() -> str | None:
-    """Why the real engines cannot run here."""
-    if why := template.absent():
-        return why
-    if samba.find_samba() is None or samba.find_pwsh() is None or os.geteuid() != 0:
-        return "no real directory was asked: Samba's AD DC or PowerShell for Linux is not there, or not root. Run `make engines` as root"
-    return None
+def absent(host: str) -> str | None:
+    """Why a host of the real engines cannot run here."""
+    if host != "dc01":
+        return template.absent()
+    needed = {
+        "Samba's AD DC": samba.find_samba() is not None,
+        "PowerShell for Linux": samba.find_pwsh() is not None,
+        "being root": os.geteuid() == 0,
+    }
+    missing = [what for what, there in needed.items() if not there]
+    if not missing:
+        return None
+    return f"no real directory was asked: that takes {' and '.join(missing)}. Run `make engines` and the tests as root"
+
+
+def left_out() -> tuple[str, ...]:
+    """What of the contract no real engine shows here, and why: a line for each kind of machine."""
+    machines = {"mfa01": "IIS, files, services and the runtime", "dc01": "the directory"}
+    return tuple(f"{what} ({why})" for host, what in machines.items() if (why := absent(host)))
 
 
 class Places:
@@ -112,7 +126,9 @@ class Places:
                 if variant.engine == "python"
                 else PowershellEngine(state, culture=None if variant.culture == "en-US" else variant.culture)
             )
-            self._labs[key] = self._ends.enter_context(Lab(root, engine, self._hosts))
+            # Cases of what cannot run here are skipped; the others need no machine of it.
+            hosts = {host: role for host, role in self._hosts.items() if variant.engine == "python" or not absent(host)}
+            self._labs[key] = self._ends.enter_context(Lab(root, engine, hosts))
         return self._labs[key]
 
     def _server_data(self) -> dict[str, Any]:
