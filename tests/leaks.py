@@ -40,7 +40,8 @@ def leaks(text: bytes | str, secrets: Mapping[str, str]) -> list[str]:
     + secrets: name to text; one with ten letters or digits in a row is sought by that row, too, since no escaping touches it
     """
     needles = {name: _needles(secret) for name, secret in secrets.items()}
-    shortest = min((len(secret) for secret in secrets.values()), default=0)
+    # A run that holds fewer bytes than the shortest of what is sought holds none of it: a cut secret is as short as its row of letters.
+    shortest = min((len(one) for secret in secrets.values() for one in (secret, *_cores(secret))), default=0)
     found = []
     for way, view in _views(text, max(SHORTEST, shortest)):
         folded = view.casefold()
@@ -51,8 +52,11 @@ def leaks(text: bytes | str, secrets: Mapping[str, str]) -> list[str]:
 
 
 def _needles(secret: str) -> tuple[str, ...]:
-    cores = [run for run in re.findall(r"[A-Za-z0-9]+", secret) if len(run) >= CORE]
-    return tuple(dict.fromkeys(one.casefold() for one in (secret, *cores)))
+    return tuple(dict.fromkeys(one.casefold() for one in (secret, *_cores(secret))))
+
+
+def _cores(secret: str) -> list[str]:
+    return [run for run in re.findall(r"[A-Za-z0-9]+", secret) if len(run) >= CORE]
 
 
 def _views(text: bytes | str, shortest: int) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -88,6 +88,20 @@ def test_letters_and_digits_in_a_row_are_found_whatever_became_of_the_rest() -> 
     assert leaks("?? hunter2hunter2 ??", {"planted": "<&hunter2hunter2"}) == ["planted: plain"]
 
 
+WITH_A_CORE: Final = f"ä 'Kw7mPz3RtQx9vLb2' {SECRET}"  # longer than any of its cuts below
+CUTS: Final = {
+    "its core": "Kw7mPz3RtQx9vLb2",
+    "its beginning": WITH_A_CORE[:30],
+    "its core and a little": "'Kw7mPz3RtQx9vLb2' a",
+}
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_secret_that_was_cut_is_found_in_each_encoding(cut: str) -> None:
+    forms = {(form, codec): encode(CUTS[cut].encode(codec)) for form, encode in ENCODINGS.items() for codec in CODECS}
+    assert [form for form, text in forms.items() if leaks(around(text), {"planted": WITH_A_CORE}) == []] == []
+
+
 @given(st.text(st.sampled_from("äÖ 'x\"&<>%$`\\9"), min_size=9, max_size=16), st.text("abcdefgh=/ +\n", max_size=20))
 @settings(max_examples=40, deadline=None)
 def test_any_secret_is_found_between_any_characters(secret: str, noise: str) -> None:
