@@ -150,6 +150,7 @@ class Wire:
         """pywinrm takes an answer in clear for as good as an encrypted one: anybody on the way could give it."""
         kind = response.headers.get("Content-Type", "")
         if response.ok and not kind.lower().startswith("multipart/encrypted"):
+            response.close()
             raise FailedError(
                 f"{self._settings.address} answered an encrypted message in clear: that is not WinRM, or somebody is on the way. Use https"
             )
