@@ -252,7 +252,7 @@ def _refused_login(settings: WinrmSettings) -> str:
     )
     return (
         f"{settings.address} refuses the login of {settings.user} ({settings.transport}): wrong user or password, or the account may not log on. "
-        f"Write DOMAIN\\user or user@domain.{basic} It is not tried again, so that no account is locked out"
+        f"Write DOMAIN\\user or user@domain.{basic} It is not tried again on this host, so that the account is not locked out so soon"
     )
 
 

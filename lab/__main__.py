@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -115,6 +116,8 @@ def _reset(options: argparse.Namespace) -> int:
 
 
 def _journal(options: argparse.Namespace) -> int:
+    # Ctrl-C is the way out of `--follow`, also where a script started this in the background: a shell ignores it there.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     since = 0
     try:
         while True:

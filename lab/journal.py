@@ -40,7 +40,7 @@ class Entry:
     changes: tuple[StateChange, ...]
 
     def __str__(self) -> str:
-        head = f"{self.time} {self.host} shell {self.shell[:8]}: {len(self.changes) or 'no'} changes"
+        head = f"{self.time} {self.host} shell {self.shell[:8]}: {len(self.changes) or 'no'} change{'' if len(self.changes) == 1 else 's'}"
         return "\n  ".join([head, *(str(change) for change in self.changes)])
 
 

@@ -175,7 +175,7 @@ class Case:
 
 REFUSED = (
     "{at} refuses the login of {user} (ntlm): wrong user or password, or the account may not log on. "
-    "Write DOMAIN\\user or user@domain. It is not tried again, so that no account is locked out"
+    "Write DOMAIN\\user or user@domain. It is not tried again on this host, so that the account is not locked out so soon"
 )
 CASES = {
     "no such name": Case(

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -50,6 +51,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--coverage", action="store_true", help="measure coverage; `--require all` always does")
     chosen = parser.parse_args(arguments)
     measure = chosen.coverage or chosen.require == "all"
+    # A shell ignores Ctrl-C for what it starts in the background, and so would all that tests start and end by it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     begun = time.monotonic()
     sys.path.insert(0, str(ROOT))
     left_out = () if chosen.fast else absent()
