@@ -2,13 +2,19 @@
 
 import os
 
+from pyinfra.api.exceptions import InventoryError
+
 from connectors.inventory import check
 from lab.control import connection, ensure_started
+from lab.folder import LabError
 from lab.seed import certificate
 from model.secret import Secret
 
 _engine = os.environ.get("LAB_ENGINE", "python")
-ensure_started(_engine)
+try:
+    ensure_started(_engine)
+except LabError as error:
+    raise InventoryError(str(error)) from None
 
 
 def _host(name: str, **own: object) -> tuple[str, dict[str, object]]:

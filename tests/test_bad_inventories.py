@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import runpy
 import socket
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from pyinfra.api.exceptions import InventoryError
 
 from connectors.inventory import check, check_run, thumbprint_of
 from connectors.settings import settings_of
+from lab import control
+from lab.folder import LabError
 from model.desired import parse
 from model.secret import Secret
 
@@ -539,3 +542,13 @@ def test_pyinfra_goes_on_after_the_warning_of_a_password(tmp_path: Path) -> None
     shown = refused(done)
     assert done.returncode == 0
     assert shown[0] == f"ours.py: host mim01: winrm_password {PLAIN}"
+
+
+def test_a_lab_that_cannot_be_started_is_one_line_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_engine: str) -> None:
+        raise LabError("the lab of the other engine runs. Stop it first")
+
+    monkeypatch.setattr(control, "ensure_started", refuse)
+    with pytest.raises(InventoryError) as error:
+        runpy.run_path(str(TREE / "inventories" / "lab.py"))
+    assert str(error.value) == "the lab of the other engine runs. Stop it first"
