@@ -44,6 +44,7 @@ ENGINES: Final = Path(__file__).resolve().parent.parent / ".engines"
 CONNECTION: Final = "connection.json"  # host data that an inventory needs besides how WinRM is reached
 READY_S: Final = 30
 END_S: Final = 10
+OPS: Final = {"add": ldap3.MODIFY_ADD, "delete": ldap3.MODIFY_DELETE, "replace": ldap3.MODIFY_REPLACE}
 
 
 class SambaError(Exception):
@@ -232,6 +233,12 @@ class SambaMachine(Machine):
             for dn, attributes in entries.items():
                 if not directory.add(dn, attributes=_attributes(attributes)):
                     raise SambaError(f"{dn} could not be added: {directory.result['message']}")
+
+    def directory_modify(self, dn: str, attribute: str, op: str, *texts: str) -> None:
+        """Change one attribute of an entry: `op` is add, delete or replace. Raises SambaError where that is refused."""
+        with self._bound() as directory:
+            if not directory.modify(dn, {attribute: [(OPS[op], list(texts))]}):
+                raise SambaError(f"{attribute} of {dn} could not be changed: {directory.result['message']}")
 
     @override
     def directory_values(self, dn: str, attribute: str) -> tuple[bytes, ...]:

@@ -71,22 +71,22 @@ def test_an_account_joins_once_whatever_its_spelling_and_is_taken_back(lab: OpLa
     assert members(lab) == set()
 
 
-def test_a_group_that_changed_its_kind_meanwhile_gets_no_member(quick: OpLab) -> None:
+def test_a_group_that_changed_its_kind_meanwhile_gets_no_member(lab: OpLab) -> None:
     def another() -> None:
-        directory_edit(quick.machine(), GROUP_DN, "groupType", "replace", "8")
+        directory_edit(lab.machine(), GROUP_DN, "groupType", "replace", "8")
 
-    run = quick.run(ad_group_member, meanwhile=another, **WANTED)
+    run = lab.run(ad_group_member, meanwhile=another, **WANTED)
     assert (run.writes, run.failed, run.shown[0]) == (("Edit-Directory",), True, ADDED)
     assert "[conflict]" in run.shown[1]
-    assert members(quick) == set()
+    assert members(lab) == set()
 
 
-def test_one_who_joined_meanwhile_is_as_good(quick: OpLab) -> None:
-    run = quick.run(
-        ad_group_member, meanwhile=lambda: directory_edit(quick.machine(), GROUP_DN, "member", "add", MIM), **WANTED
+def test_one_who_joined_meanwhile_is_as_good(lab: OpLab) -> None:
+    run = lab.run(
+        ad_group_member, meanwhile=lambda: directory_edit(lab.machine(), GROUP_DN, "member", "add", MIM), **WANTED
     )
     assert run == Run((ADDED,), ("Edit-Directory",))
-    assert members(quick) == {MIM}
+    assert members(lab) == {MIM}
 
 
 @pytest.mark.slow
