@@ -101,13 +101,15 @@ class Kept(Session):
 
 def files_of(root: Path, *, by_content: bool) -> dict[str, str]:
     """
-    Every file of a lab but logs, the journal and wine's registry, see OpLab.state, with what differs when it was written.
+    Every file of a lab but logs, the journal and wine's registry, see OpLab.state, with what differs when it was written. Nor is Samba's names.tdb
+    one: in it are the processes that serve connections, nothing of the directory.
 
     + by_content: its hash. A real Windows has thousands of files: there it is when it was written, and how long it is
     """
     seen = {}
     for path in sorted(root.rglob("*")):
-        if path.is_file() and path.suffix not in {".log", ".reg"} and "journal" not in path.name:
+        left_out = path.suffix in {".log", ".reg"} or "journal" in path.name or path.name == "names.tdb"
+        if path.is_file() and not left_out:
             status = path.stat()
             content = hashlib.sha256(path.read_bytes()).hexdigest() if by_content else ""
             seen[f"({path.relative_to(root)})"] = content or f"{status.st_size} {status.st_mtime_ns}"
