@@ -10,10 +10,12 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 
 import pytest
+from packaging.requirements import Requirement
 
 from connectors.settings import KEYS, DirectorySettings
 from tools import docs
@@ -231,3 +233,31 @@ def test_nothing_names_a_path_of_one_machine() -> None:
 def test_constraints_pin_every_version_and_name_no_index() -> None:
     lines = (TREE / "constraints.txt").read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[\w.!+]+", line)] == []
+
+
+def name_of(distribution: str) -> str:
+    """A name of a distribution as it is compared."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def pulled_in(name: str, extra: str) -> set[str]:
+    """The distributions that one needs here with an extra, directly or through others."""
+    found, open_ = set[tuple[str, frozenset[str]]](), [(name, frozenset({extra}))]
+    while open_:
+        one = open_.pop()
+        if one in found:
+            continue
+        found.add(one)
+        for text in metadata.requires(one[0]) or ():
+            needed = Requirement(text)
+            if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in {"", *one[1]}):
+                open_.append((name_of(needed.name), frozenset(needed.extras)))
+    return {needed for needed, _ in found} - {name}
+
+
+def test_constraints_pin_what_our_requirements_pull_in_at_the_version_that_is_installed() -> None:
+    lines = (TREE / "constraints.txt").read_text(encoding="utf-8").split()
+    pinned = {name_of(name): version for name, _, version in (line.partition("==") for line in lines)}
+    installed = {name: metadata.version(name) for name in pulled_in("pyinfra-mim", "dev")}
+    # A pin that only another version of Python needs is no mistake.
+    assert {name: pinned.get(name) for name in installed} == installed
