@@ -45,6 +45,7 @@ CONFLICT: Final = 0x80070020  # [assumed, facts/iis.md 3 a]
 ACCESS_DENIED: Final = 0x80070005
 
 WAS_DELAY: Final = TICKS // 10  # how long after a commit WAS does not know what is new
+SETTLED: Final = {"Starting": "Started", "Stopping": "Stopped"}  # what a state becomes by itself
 POLL_S: Final = 0.02
 Kind = Literal["site", "pool"]
 
@@ -230,9 +231,10 @@ def set_iis_state(
     kind: Literal["site", "pool"],
     name: str,
     state: Literal["Started", "Stopped"],
+    expected: Literal["Starting", "Started", "Stopping", "Stopped", "Unknown"],
     timeout_s: int = 30,
 ) -> Result:
-    """Start or stop a site or a pool and wait until it is."""
+    """Start or stop a site or a pool, if it is in the state that was read or on its way there, and wait until it is."""
     _installed(machine)
     deadline = machine.clock.now() + timeout_s * TICKS
     while True:
@@ -251,6 +253,8 @@ def set_iis_state(
         if machine.clock.now() >= deadline:
             raise VerbError("timeout", name, f"WAS does not know the {kind} after {timeout_s} s", hresult=NOT_KNOWN)
         machine.pause(POLL_S)
+    if expected != "Unknown" and SETTLED.get(expected, expected) != seen:
+        raise VerbError("conflict", name, f"the {kind} is {seen}, expected {expected}")
     if kind == "site" and state == "Started":
         taken = _taken(machine, configuration, view)
         if taken is not None:

@@ -24,6 +24,7 @@ from model.iis import (
     Identity,
     PipelineMode,
     Plan,
+    RunState,
     Scheme,
     SiteInputs,
     StartMode,
@@ -52,6 +53,7 @@ T = TypeVar("T")
 TO_COME: Final = (
     "sites to come"  # key of pyinfra's free dict of a host: what this run makes of its sites, for a dry run
 )
+UNKNOWN: Final[RunState] = "Unknown"  # expected of what was not there: it starts by itself, or does not
 PARTS: Final[Mapping[str, type]] = {  # of a binding that is given as a dict
     "protocol": str,
     "port": int,
@@ -157,7 +159,7 @@ def iis_app_pool(
         if found.edits:
             yield HostCall("Edit-IisConfig", secrets=secrets, guard=now.guard, edits=list(found.edits))
         if found.state is not None:
-            yield HostCall("Set-IisState", kind="pool", name=app_pool, state=found.state)
+            yield HostCall("Set-IisState", kind="pool", name=app_pool, state=found.state, expected=now.state or UNKNOWN)
 
     yield from converge(
         f"application pool {app_pool}",
@@ -234,7 +236,9 @@ def iis_site(
                 expected=record.expected,
             )
         if found.state is not None:
-            yield HostCall("Set-IisState", kind="site", name=name, state=found.state)
+            yield HostCall(
+                "Set-IisState", kind="site", name=name, state=found.state, expected=now.read.state or UNKNOWN
+            )
 
     yield from converge(
         f"site {site}",

@@ -608,11 +608,12 @@ function Set-IisState {
     .SYNOPSIS
         Starts or stops a site or an application pool and waits until it is.
     .DESCRIPTION
-        Looks first: nothing is done to what is in that state. Each look is by a new manager, since one shows what it loaded.
+        Looks first: nothing is done to what is in that state, or came into another one than the caller read. Each look is by a new manager, since one
+        shows what it loaded.
     .OUTPUTS
         @{ state }
     .EXAMPLE
-        Set-IisState -Kind 'site' -Name 'Default Web Site' -State 'Started'
+        Set-IisState -Kind 'site' -Name 'Default Web Site' -State 'Started' -Expected 'Stopped'
     #>
     [CmdletBinding()]
     param(
@@ -620,10 +621,13 @@ function Set-IisState {
         [Parameter(Mandatory = $true)] [string] $Name,
         # Started or Stopped.
         [Parameter(Mandatory = $true)] [string] $State,
+        # The state that the caller read: Unknown, also of what was not there, expects none.
+        [Parameter(Mandatory = $true)] [string] $Expected,
         [int] $TimeoutS = 30
     )
     if ($Kind -cne 'site' -and $Kind -cne 'pool') { throw New-Refusal -Kind 'invalid' -Where 'kind' -Why 'kind is site or pool' }
     if ($State -cne 'Started' -and $State -cne 'Stopped') { throw New-Refusal -Kind 'invalid' -Where 'state' -Why 'state is Started or Stopped' }
+    if ('Starting', 'Started', 'Stopping', 'Stopped', 'Unknown' -cnotcontains $Expected) { throw New-Refusal -Kind 'invalid' -Where 'expected' -Why 'not a state of Get-IisState' }
     $watch = [System.Diagnostics.Stopwatch]::StartNew()
     $acted = $false
     while ($true) {
@@ -635,6 +639,8 @@ function Set-IisState {
             $seen = Get-IisRuntimeState -Element $element -Name $Name
             if ($seen -eq $State) { return @{ state = $seen } }
             if (-not $acted -and ($seen -eq 'Started' -or $seen -eq 'Stopped')) {
+                # Starting and Stopping become the other two by themselves.
+                if ($Expected -cne 'Unknown' -and $Expected.Substring(0, 4) -cne $seen.Substring(0, 4)) { throw New-Refusal -Kind 'conflict' -Where $Name -Why "the $Kind is $seen, expected $Expected" }
                 $acted = $true
                 try { Invoke-IisMethod -Element $element -Method $(if ($State -eq 'Started') { 'Start' } else { 'Stop' }) }
                 catch {

@@ -181,7 +181,7 @@ class IisMachine:
 
     def known(self, site: str) -> None:
         """Waits until WAS knows a new site; it has started by itself then."""
-        self.ask("Set-IisState", kind="site", name=site, state="Started", timeout_s=20)
+        self.ask("Set-IisState", kind="site", name=site, state="Started", expected="Unknown", timeout_s=20)
 
     # -- pyinfra --
 

@@ -158,7 +158,7 @@ def state(machine: IisMachine, name: str, kind: str = "site") -> str:
 def start(
     machine: IisMachine, name: str, kind: str = "site", wanted: str = "Started", timeout_s: int = 5
 ) -> dict[str, Any]:
-    return {"kind": kind, "name": name, "state": wanted, "timeout_s": timeout_s}
+    return {"kind": kind, "name": name, "state": wanted, "expected": "Unknown", "timeout_s": timeout_s}
 
 
 def test_was_learns_of_a_new_site_after_the_commit(machine: IisMachine) -> None:

@@ -185,9 +185,10 @@ class Iis:
         assert found == {**item, "found": True, "state": found["state"]}
         return str(found["state"])
 
-    def set_state(self, kind: str, name: str, state: str, timeout_s: int = 20) -> str:
+    def set_state(self, kind: str, name: str, state: str, expected: str = "Unknown", timeout_s: int = 20) -> str:
         """Set-IisState; the state that it answers."""
-        result = self.host.ask("Set-IisState", kind=kind, name=name, state=state, timeout_s=timeout_s)
+        args: dict[str, Any] = {"kind": kind, "name": name, "state": state, "expected": expected}
+        result = self.host.ask("Set-IisState", **args, timeout_s=timeout_s)
         assert result == {"state": result["state"]}
         return str(result["state"])
 

@@ -416,7 +416,7 @@ def test_a_configuration_that_is_open_without_sharing_is_locked_to_read(iis: Iis
 
 OTHERS: Final[dict[str, dict[str, Any]]] = {
     "Get-IisState": {"items": [{"kind": "site", "name": SITE}]},
-    "Set-IisState": {"kind": "site", "name": SITE, "state": "Stopped"},
+    "Set-IisState": {"kind": "site", "name": SITE, "state": "Stopped", "expected": "Started"},
     "Set-SslBinding": {
         "site": SITE,
         "protocol": "https",
@@ -464,7 +464,7 @@ ARGUMENTS: Final[dict[str, dict[str, Any]]] = {
     "Get-IisConfig": {"reads": []},
     "Edit-IisConfig": {"guard": "0" * 64, "edits": []},
     "Get-IisState": {"items": []},
-    "Set-IisState": {"kind": "site", "name": "x", "state": "Started"},
+    "Set-IisState": {"kind": "site", "name": "x", "state": "Started", "expected": "Stopped"},
     "Set-SslBinding": {
         "site": "x",
         "protocol": "https",

@@ -82,27 +82,55 @@ def test_names_are_one_by_their_upper_case_letter_by_letter_but_dotless_i_and_lo
 @case("Set-IisState", cites="verbs.md: Already there: answer, no action")
 def test_a_site_and_a_pool_are_stopped_and_started_once(iis: Iis) -> None:
     for kind, name in (("site", "default WEB site"), ("pool", "defaultapppool")):
-        for state in ("Stopped", "Stopped", "Started", "Started"):
-            assert iis.set_state(kind, name, state) == state
+        for state, expected in (
+            ("Stopped", "Started"),
+            ("Stopped", "Started"),
+            ("Started", "Stopped"),
+            ("Started", "Unknown"),
+        ):
+            assert iis.set_state(kind, name, state, expected) == state
             assert iis.state(kind, name.upper()) == state
 
 
 @case("Set-IisState", cites="verbs.md: No such thing: `missing`", error="missing")
 def test_a_site_or_pool_that_is_not_there_is_missing(iis: Iis) -> None:
     for kind in ("site", "pool"):
-        error = iis.host.refused("Set-IisState", kind=kind, name="No", state="Started")
+        error = iis.host.refused("Set-IisState", kind=kind, name="No", state="Started", expected="Unknown")
         assert error == Refused("missing", "No")
 
 
 @case(
     "Set-IisState",
-    cites='verbs.md: **Set-IisState** `kind, name, state ("Started" | "Stopped"), timeout_s=30`',
+    cites='verbs.md: **Set-IisState** `kind, name, state ("Started" | "Stopped"), expected',
     error="invalid",
 )
 def test_a_kind_or_a_state_that_there_is_not_is_invalid(mfa01: Host) -> None:
-    good: dict[str, Any] = {"kind": "site", "name": "x", "state": "Started"}
-    for name, value in (("kind", "page"), ("kind", "Site"), ("state", "started"), ("state", "Unknown"), ("state", "")):
-        assert mfa01.refused("Set-IisState", **{**good, name: value}) == Refused("invalid", name)
+    good: dict[str, Any] = {"kind": "site", "name": "x", "state": "Started", "expected": "Stopped"}
+    for name, values in {
+        "kind": ("page", "Site"),
+        "state": ("started", "Unknown", ""),
+        "expected": ("stopped", "absent", ""),
+    }.items():
+        for value in values:
+            assert mfa01.refused("Set-IisState", **{**good, name: value}) == Refused("invalid", name)
+
+
+@case(
+    "Set-IisState",
+    cites="verbs.md: Another state than `expected`, when it is to be changed: `conflict`",
+    error="conflict",
+)
+def test_what_came_into_another_state_since_it_was_read_is_left_as_it_is(iis: Iis) -> None:
+    for kind, name in (("site", SITE), ("pool", "DefaultAppPool")):
+        for seen, state, changed, right in (
+            ("Started", "Stopped", ("Stopped", "Stopping"), "Starting"),
+            ("Stopped", "Started", ("Started", "Starting"), "Stopping"),
+        ):
+            args: dict[str, Any] = {"kind": kind, "name": name, "state": state}
+            for expected in changed:
+                assert iis.host.refused("Set-IisState", **args, expected=expected) == Refused("conflict", name)
+            assert iis.state(kind, name) == seen
+            assert iis.set_state(kind, name, state, right) == state
 
 
 @case("Set-IisState", cites="verbs.md: not known to WAS in time: `timeout`", error="timeout")
@@ -110,7 +138,9 @@ def test_a_new_pool_that_was_does_not_know_in_time_is_a_timeout(iis: Iis) -> Non
     assert iis.edit({"op": "add", "section": POOLS, "tag": "add", "a": {"name": "New Pool"}})
     iis.forget("pool", "New Pool")
     assert iis.state("pool", "new pool") == "Unknown"
-    error = iis.host.refused("Set-IisState", kind="pool", name="New Pool", state="Started", timeout_s=0)
+    error = iis.host.refused(
+        "Set-IisState", kind="pool", name="New Pool", state="Started", expected="Unknown", timeout_s=0
+    )
     assert error == Refused("timeout", "New Pool", NO_OBJECT)
 
 
@@ -130,7 +160,7 @@ def test_a_new_site_is_waited_for_and_runs(iis: Iis) -> None:
 )
 def test_of_two_sites_with_one_binding_the_second_does_not_start(iis: Iis) -> None:
     assert iis.edit(new_site("Second", 2, (("http", ":80:", 0),)))
-    error = iis.host.refused("Set-IisState", kind="site", name="Second", state="Started")
+    error = iis.host.refused("Set-IisState", kind="site", name="Second", state="Started", expected="Stopped")
     assert error == Refused("busy", "Second", EXISTS)
     assert iis.state("site", "Second") == "Stopped"
     assert [iis.set_state("site", SITE, "Stopped"), iis.set_state("site", "Second", "Started")] == [
@@ -143,7 +173,7 @@ def test_of_two_sites_with_one_binding_the_second_does_not_start(iis: Iis) -> No
 def test_while_the_service_is_down_it_is_busy(iis: Iis) -> None:
     iis.stop_service()
     try:
-        error = iis.host.refused("Set-IisState", kind="site", name=SITE, state="Stopped")
+        error = iis.host.refused("Set-IisState", kind="site", name=SITE, state="Stopped", expected="Started")
         assert error == Refused("busy", SITE, NO_SERVICE)
     finally:
         iis.start_service()

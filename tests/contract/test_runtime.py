@@ -37,7 +37,7 @@ NEEDED: Final[Mapping[str, Mapping[str, Any]]] = {
     "Get-IisConfig": {"reads": []},
     "Edit-IisConfig": {"guard": "0" * 64, "edits": []},
     "Get-IisState": {"items": []},
-    "Set-IisState": {"kind": "site", "name": "x", "state": "Started"},
+    "Set-IisState": {"kind": "site", "name": "x", "state": "Started", "expected": "Stopped"},
     "Get-SslBinding": {},
     "Set-SslBinding": {
         "site": "x",
