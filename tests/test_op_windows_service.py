@@ -18,10 +18,8 @@ from pyinfra.context import ctx_host, ctx_state
 
 from connectors.call import Refuse
 from facts.windows import WindowsService
-from lab import verbs
 from lab.engine import Service
-from lab.python_engine import PythonMachine
-from lab.seed import MFA_SETTINGS
+from lab.seed import MFA_SETTINGS, MIM_FOLDER
 from operations.windows import not_restartable, one_after_the_other, stopped_by, windows_service
 from operations.xml import xml_elements
 from tests.oplab import OpLab, Run, engines, told
@@ -29,6 +27,7 @@ from tests.oplab import OpLab, Run, engines, told
 pytestmark = pytest.mark.slow
 
 NAME: Final = "FIMService"
+PROGRAM: Final = rf"{MIM_FOLDER}\Microsoft.ResourceManagement.Service.exe"
 WHAT: Final = f"service {NAME}"
 RESTART: Final = ("Set-ServiceState", "Set-ServiceState")
 
@@ -51,11 +50,7 @@ def moment(lab: OpLab, service: str = NAME) -> datetime | None:
 
 def stop(lab: OpLab) -> None:
     """Another administrator, at the service control manager itself."""
-    machine = lab.machine()
-    assert isinstance(machine, PythonMachine)
-    request = {"verb": "Set-ServiceState", "args": {"service": NAME, "state": "stopped", "expected": "running"}}
-    answer, _ = verbs.call(machine, request, session=verbs.Session(4711))
-    assert answer["ok"], answer
+    lab.machine().add_service(Service(NAME, PROGRAM, account=r"CONTOSO\mimservice", running=False))
 
 
 def test_a_service_is_stopped_and_started_once_whatever_its_spelling(lab: OpLab) -> None:
@@ -93,12 +88,12 @@ def test_a_file_that_is_newer_than_the_process_restarts_it_once(lab: OpLab) -> N
 
 
 @pytest.mark.slow
-def test_a_service_that_another_stopped_meanwhile_is_not_stopped_again(quick: OpLab) -> None:
-    run = quick.run(windows_service, service=NAME, restart=True, meanwhile=lambda: stop(quick))
+def test_a_service_that_another_stopped_meanwhile_is_not_stopped_again(lab: OpLab) -> None:
+    run = lab.run(windows_service, service=NAME, restart=True, meanwhile=lambda: stop(lab))
     assert (run.writes, run.failed, len(run.shown)) == (("Set-ServiceState",), True, 2)
     assert "[conflict]" in run.shown[1]
-    assert quick.machine().service_state(NAME)[0] == "stopped"
-    assert quick.run(windows_service, service=NAME).shown == (told(WHAT, "state: stopped -> running"),)
+    assert lab.machine().service_state(NAME)[0] == "stopped"
+    assert lab.run(windows_service, service=NAME).shown == (told(WHAT, "state: stopped -> running"),)
 
 
 def test_a_file_that_an_earlier_operation_will_write_is_a_reason_in_the_dry_run(quick: OpLab) -> None:
@@ -112,12 +107,12 @@ def test_a_file_that_an_earlier_operation_will_write_is_a_reason_in_the_dry_run(
 
 
 @pytest.mark.slow
-def test_a_restart_that_is_asked_for_is_done_once_and_every_time(quick: OpLab) -> None:
+def test_a_restart_that_is_asked_for_is_done_once_and_every_time(lab: OpLab) -> None:
     shown = told(WHAT, "process: started (time) -> restarted: asked for")
-    moments = [moment(quick)]
+    moments = [moment(lab)]
     for _ in range(2):
-        assert quick.run(windows_service, service=NAME, restart=True) == Run((shown,), RESTART)
-        moments.append(moment(quick))
+        assert lab.run(windows_service, service=NAME, restart=True) == Run((shown,), RESTART)
+        moments.append(moment(lab))
     assert len(set(moments)) == 3
 
 
@@ -133,21 +128,21 @@ def test_what_the_deploy_knows_is_asked_when_the_operation_runs_and_its_hint_is_
 
 
 @pytest.mark.slow
-def test_dependents_that_run_stop_before_and_run_afterwards_and_the_others_stay_stopped(quick: OpLab) -> None:
-    machine = quick.machine()
+def test_dependents_that_run_stop_before_and_run_afterwards_and_the_others_stay_stopped(lab: OpLab) -> None:
+    machine = lab.machine()
     for name, needs, running in (("Near", NAME, True), ("Far", "near", True), ("Idle", NAME, False)):
         machine.add_service(Service(name, rf"C:\{name}\{name}.exe", depends_on=(needs,), running=running))
-    start, before = quick.state(), moment(quick, "Far")
+    start, before = lab.state(), moment(lab, "Far")
     again = "running -> stopped, then started again"
     shown = told(
         WHAT, "process: started (time) -> restarted: asked for", f"dependent Near: {again}", f"dependent Far: {again}"
     )
-    assert quick.run(windows_service, dry=True, service=NAME, restart=True) == Run((shown,))
-    assert quick.state() == start
-    assert quick.run(windows_service, service=NAME, restart=True) == Run((shown,), ("Set-ServiceState",) * 6)
+    assert lab.run(windows_service, dry=True, service=NAME, restart=True) == Run((shown,))
+    assert lab.state() == start
+    assert lab.run(windows_service, service=NAME, restart=True) == Run((shown,), ("Set-ServiceState",) * 6)
     states = [machine.service_state(name)[0] for name in (NAME, "Near", "Far", "Idle")]
     assert states == ["running", "running", "running", "stopped"]
-    assert moment(quick, "Far") != before
+    assert moment(lab, "Far") != before
 
 
 @pytest.mark.slow
