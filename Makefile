@@ -39,4 +39,4 @@ docs: setup
 
 clean:
 	-$(PY) -m lab stop
-	rm -rf .venv .lab .engines
+	rm -rf .venv .venv-ansible .lab .engines

@@ -1,7 +1,7 @@
 """
 The host data of `@winrm`, checked: what an inventory may say of how a host is reached. No I/O.
 
-Where it is read from is in winrm.py, the check of whole inventories in model/ and inventories/.
+Where it is read from is in winrm.py, the check of whole inventories in inventory.py.
 """
 
 from __future__ import annotations

@@ -41,7 +41,6 @@ NOT_KNOWN: Final = 0x800710D8  # facts/iis.md 3 k
 NO_SERVICE: Final = 0x800706BA
 PORT_TAKEN: Final = 0x800700B7
 NO_LOGON_SESSION: Final = 0x80070520
-CONFLICT: Final = 0x80070020  # [assumed, facts/iis.md 3 a]
 ACCESS_DENIED: Final = 0x80070005
 
 WAS_DELAY: Final = TICKS // 10  # how long after a commit WAS does not know what is new

@@ -27,7 +27,6 @@ NOT_SUPPORTED: Final = 0x80070032
 LOCK_VIOLATION: Final = 0x80070021
 ALREADY_EXISTS: Final = 0x800700B7
 INVALID_INDEX: Final = 0x80070585
-INVALID_CAST: Final = 0x80004002
 
 RANGES: Final[Mapping[str, tuple[int, int]]] = {
     "int": (-(2**31), 2**31 - 1),

@@ -1,7 +1,7 @@
 """
 The desired state that an inventory declares, checked: the page's vocabulary (docs/desired-state.md), nothing of how it is reached.
 
-Pure: data in, `Desired` or one clear line a problem out. Reading inventory files is in inventories/, host data of the connector in
+Pure: data in, `Desired` or one clear line a problem out. Reading inventory files is in connectors/inventory.py, host data of the connector in
 connectors/settings.py.
 """
 

@@ -92,12 +92,6 @@ def _value(dn: str, at: int) -> tuple[str, int]:
         raise ValueError(f"{dn!r} is no distinguished name: an escape that is not UTF-8") from None
 
 
-def dn_ends_with(dn: str, suffix: str) -> bool:
-    """Whether a DN is at or below another one, whatever their spelling. Raises ValueError where one does not parse."""
-    own, end = ([(attribute, value.casefold()) for attribute, value in parse_dn(one)] for one in (dn, suffix))
-    return own[-len(end) :] == end
-
-
 def sid_to_text(data: bytes) -> str:
     """A binary SID as `S-1-5-...`. Raises ValueError for bytes that are none."""
     if len(data) < 8 or data[0] != 1 or data[1] > MAX_SUBAUTHORITIES or len(data) != 8 + 4 * data[1]:  # noqa: PLR2004 - its head has 8 bytes
