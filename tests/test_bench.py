@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.bench import Row, closing_of, mb, written_inventory
+from tools import bench
+from tools.bench import Row, closing_of, mb, start_row, written_inventory
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,28 @@ def test_a_row_says_whether_its_target_was_reached() -> None:
     )
     assert str(Row("warm call", "3 requests", "2 requests", met=False)).endswith("2 requests  MISSED")
     assert " ".join(str(Row("start", "1 s")).split()) == "start 1 s"
+
+
+@pytest.mark.parametrize(
+    ("engine", "new", "again", "met"),
+    [
+        ("python", 1.0, 0.4, True),
+        ("python", 1.01, 0.4, False),
+        ("python", 0.4, 1.01, False),
+        ("powershell", 20.0, 9.0, None),
+    ],
+)
+def test_a_lab_that_starts_in_more_than_a_second_misses_the_target(
+    engine: str, new: float, again: float, met: bool | None
+) -> None:
+    row = start_row(engine, new, again, "0.3 s")
+    assert (row.figure, row.met) == (f"{new:.2f} s; {again:.2f} s (processor: 0.3 s)", met)
+
+
+@pytest.mark.parametrize(("new", "code"), [(0.9, 0), (1.2, 1)])
+def test_a_target_that_is_missed_is_the_exit_code(monkeypatch: pytest.MonkeyPatch, new: float, code: int) -> None:
+    monkeypatch.setattr(bench, "engine", lambda name, _: [start_row(name, new, 0.5, "")])
+    assert bench.main(["--engine", "python"]) == code
 
 
 def test_memory_is_counted_as_the_system_counts_it(monkeypatch: pytest.MonkeyPatch) -> None:

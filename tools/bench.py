@@ -52,6 +52,7 @@ MANY_CALLS: Final = 20
 TIMES_OF_RUN: Final = 3
 RUN_PS: Final = 5
 PUT: Final = 10_000_000
+START_S: Final = 1  # of a lab of the python engine, the first time and every other
 RATIO: Final = 1.5  # of a warm call to the bare loop
 SCHEMES: Final[tuple[Scheme, ...]] = ("http", "https")
 OPENING: Final[Mapping[Scheme, int]] = {"http": 7, "https": 6}  # requests that open a host, facts/winrm.md 9
@@ -284,16 +285,20 @@ def many(folder: Path) -> Rows:
 # -- one engine --
 
 
+def start_row(name: str, new: float, again: float, processor: str) -> Row:
+    """Seconds by the clock until a lab that was asked for is ready: the first time, and when it has been made. Only python has a target."""
+    target = (f"at most {START_S} s", max(new, again) <= START_S) if name == "python" else ("", None)
+    return Row("start of the lab, new; again", f"{new:.2f} s; {again:.2f} s (processor: {processor})", *target)
+
+
 def engine(name: str, folder: Path) -> Rows:
     """All that is measured on one engine."""
     root = folder / name
     taken = timed(lambda: control.ensure_started(name, root))
     control.stop(root)
     again = timed(lambda: control.ensure_started(name, root))
-    target = ("at most 1 s", max(taken, again) <= 1) if name == "python" else ("", None)
     said = re.findall(r"ready after ([0-9.]+) s of processor time", (root / "server.log").read_text(encoding="utf-8"))
-    spent = "; ".join(f"{one} s" for one in said)
-    yield Row("start of the lab, new; again", f"{taken:.2f} s; {again:.2f} s (processor: {spent})", *target)
+    yield start_row(name, taken, again, "; ".join(f"{one} s" for one in said))
     try:
         for scheme in SCHEMES:
             yield from deploy(folder, root, scheme)
