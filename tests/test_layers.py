@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -74,3 +76,25 @@ def test_no_test_imports_pyinfras_command_line() -> None:
     """It patches the whole process for gevent, long after threads, sockets and locks of the tests are there."""
     naming = [path for path in (TREE / "tests").rglob("*.py") if "pyinfra_cli" in path.read_text(encoding="utf-8")]
     assert [path.name for path in naming if "pyinfra_cli" in imported(path.relative_to(TREE))] == []
+
+
+def test_every_name_of_the_product_is_used_by_the_product() -> None:
+    """What tests alone use is dead. A name counts as used where its word occurs a second time, in a program that a user starts, too."""
+    product = [path for path in MODULES if path.parts[0] != "lab"]
+    programs = [path.relative_to(TREE) for path in (*TREE.glob("*.py"), *(TREE / "tools").glob("*.py"))]
+    words = Counter(
+        word for path in (*product, *programs) for word in re.findall(r"\w+", (TREE / path).read_text(encoding="utf-8"))
+    )
+    assert [f"{path}: {name}" for path in product for name in defined(path) if words[name] == 1] == []
+
+
+def defined(path: Path) -> list[str]:
+    """The functions, classes and constants of a module."""
+    found = []
+    for node in parsed(path).body:
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.AnnAssign(target=ast.Name(id=name)):
+                found.append(name)
+            case ast.Assign(targets=[ast.Name(id=name)]):
+                found.append(name)
+    return found
