@@ -16,8 +16,7 @@ desired = {
         "username": "mimservice@contoso.com",
         "sdk_url": "https://mfa01.contoso.com:9999/MultiFactorAuthWebServiceSdk/PfWsSdk.asmx",
         "unused": "clear",  # or "remove": what happens to LICENSE_KEY, GROUP_KEY, CERT_PASSWORD and CertFilePath
-        # Where these stand in the file, if not below its root element: a refusal of the dry run says it.
-        # "parent": "/configuration/MfaSettings",
+        # If these stand elsewhere in the file than below its root element, a refusal of the dry run says where: that is the key "parent".
     },
     # The first build with MFA Server and custom providers; an older one fails, and nothing of that host is written.
     "mim": {"minimum_build": "4.5.202.0"},
