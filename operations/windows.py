@@ -56,7 +56,7 @@ def windows_service(
     + reads: full path of a file that it reads when it starts: it is restarted when its process is older than the file's last write
     + because: called when the operation runs; a reason to restart, or ""
     + hint: called where nothing is to be done; a line that is then shown, once a run
-    + rolling: stop at the first host that does not come up, the remaining ones stay untouched; needs ``_serial=True``
+    + rolling: stop at the first host where it fails, the remaining ones stay untouched and say why; needs ``_serial=True``
     + timeout_s: seconds to wait for each state
 
     Services that depend on it and run are stopped before and run again afterwards; what did not run stays as it is. The dry run names them. They are
