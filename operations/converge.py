@@ -102,6 +102,30 @@ def converge(
         yield Refuse(f"{what}: written, but read back with " + "; ".join(map(str, left)))
 
 
+def require(
+    what: str, *, read: Callable[[], T | Unread], check: Callable[[T], str]
+) -> Generator[StringCommand, None, None]:
+    """
+    Demand something of a host that no operation makes: it fails here where that does not hold, in the dry run too. Changes nothing, ever.
+
+    + what: what is read, in the user's words, said where it cannot be
+    + read: gives the current state
+    + check: current state to what is said where it holds (with -v); raises PlanError where it does not
+    """
+    if halted():
+        return
+    try:
+        now = read()
+        if isinstance(now, Unread):
+            yield from unread(what)
+            return
+        holds = check(now)
+    except ValueError as error:  # PlanError among them, as in `converge`
+        yield from refuse(str(error))
+        return
+    host.noop(holds)
+
+
 def announced(thing: str, on: Host | None = None) -> bool:
     """Whether an earlier operation of this run said in prepare that it would make or change this thing, on this host or on `on`."""
     return thing in (on or host).connector_data.get(ANNOUNCED, {})

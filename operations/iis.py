@@ -37,7 +37,7 @@ from model.iis import (
 )
 from model.names import fold
 from model.secret import Secret
-from operations.converge import ParentMissingError, announced, converge, halted, refuse, unread
+from operations.converge import ParentMissingError, announced, converge, require
 from plans.iis import plan_app_pool, plan_authentication, require_module
 from plans.iis_site import (
     WEB_CONFIG,
@@ -82,18 +82,12 @@ def iis_module(module: str, site: str) -> Generator[StringCommand, None, None]:
 
         iis_module(name="The SDK can ask for a Windows account", module="WindowsAuthenticationModule", site="MIM MFASDK")
     """
-    if halted():
-        return
-    found = read(IisAuthentication, site=site)
-    if isinstance(found, Unread):
-        yield from unread(f"the modules of site {site}")
-        return
-    try:
+
+    def check(found: Authentication) -> str:
         require_module(found, module, f"site {site}")
-    except PlanError as error:
-        yield from refuse(str(error))
-        return
-    host.noop(f"{module} runs at site {site}")
+        return f"{module} runs at site {site}"
+
+    yield from require(f"the modules of site {site}", read=lambda: read(IisAuthentication, site=site), check=check)
 
 
 @operation()

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from pyinfra.api import Host, StringCommand, operation
-from pyinfra.context import host, state
+from pyinfra.context import state
 
 from facts.ad import AdGroupMember
 from facts.base import Unread, read
 from facts.windows import InstalledProduct
-from model.change import PlanError
+from model.windows import Products
 from operations.ad import member_id
-from operations.converge import halted, refuse, unread, written
+from operations.converge import require, written
 from operations.hosts import failed_in, on
 from plans.windows import require_build
 
@@ -97,15 +97,11 @@ def mim_build(minimum: str, *, product: str = PRODUCT) -> Generator[StringComman
 
         mim_build(name="MIM is patched", minimum="4.5.202.0")
     """
-    if halted():
-        return
-    found = read(InstalledProduct, product=product)
-    if isinstance(found, Unread):
-        yield from unread(f"the installed build of {product}")
-        return
-    try:
+
+    def check(found: Products) -> str:
         build = require_build(found, product, minimum, UPDATES)
-    except PlanError as error:
-        yield from refuse(str(error))
-        return
-    host.noop(f"{product} is build {build}, at least {minimum} is needed")
+        return f"{product} is build {build}, at least {minimum} is needed"
+
+    yield from require(
+        f"the installed build of {product}", read=lambda: read(InstalledProduct, product=product), check=check
+    )
