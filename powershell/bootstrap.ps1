@@ -22,7 +22,7 @@ $say = {
     $out.Flush()
 }
 try {
-    $reader = New-Object IO.StreamReader ([Console]::OpenStandardInput()), ([Text.Encoding]::ASCII), $false, 65536
+    $reader = [IO.StreamReader]::new([Console]::OpenStandardInput(), [Text.Encoding]::ASCII, $false, 65536)
     while ($true) {
         $wait = $reader.ReadLineAsync()
         if (-not $wait.Wait(900000) -or $null -eq $wait.Result) { exit 0 }
@@ -33,7 +33,7 @@ try {
         & $say 'N 0' 'not a whole script line'
     }
     $bytes = [Convert]::FromBase64String($field[5])
-    $hash = [BitConverter]::ToString((New-Object Security.Cryptography.SHA256CryptoServiceProvider).ComputeHash($bytes)).Replace('-', '').ToLowerInvariant()
+    $hash = [BitConverter]::ToString([Security.Cryptography.SHA256CryptoServiceProvider]::new().ComputeHash($bytes)).Replace('-', '').ToLowerInvariant()
     if ($hash -cne $field[3]) { throw 'the script arrived with another SHA-256' }
     $block = [ScriptBlock]::Create([Text.Encoding]::UTF8.GetString($bytes))
     $null = & $block $reader $out $token $field[4] $hash *>&1

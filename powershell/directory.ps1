@@ -38,7 +38,7 @@ function Search-Directory {
     $connection = Open-Directory -Server $Server -Port $Port -Tls $Tls -Credential $Credential -TimeoutS $TimeoutS
     try {
         $name = Resolve-DirectoryServer -Connection $connection -Server $Server
-        $answers = New-Object -TypeName System.Collections.ArrayList
+        $answers = [System.Collections.ArrayList]::new()
         foreach ($search in $Searches) { [void] $answers.Add((Invoke-DirectorySearch -Connection $connection -Search $search)) }
         @{ server = $name; searches = $answers.ToArray() }
     }
@@ -69,13 +69,13 @@ function Edit-Directory {
     )
     # All of them are built before the first one is sent: a mistake in the last one must not come after a write.
     if ($Server -ceq '') { throw New-Refusal -Kind 'invalid' -Where 'server' -Why 'is empty; a write names the server that was read' }
-    Add-Type -AssemblyName 'System.DirectoryServices.Protocols'
-    $requests = New-Object -TypeName System.Collections.ArrayList
+    $null = [System.Reflection.Assembly]::Load('System.DirectoryServices.Protocols, Version=4.0.0.0, Culture=neutral, PublicKeyToken=b03f5f7f11d50a3a')
+    $requests = [System.Collections.ArrayList]::new()
     foreach ($edit in $Edits) { [void] $requests.Add((ConvertTo-DirectoryRequest -Edit $edit)) }
     $connection = Open-Directory -Server $Server -Port $Port -Tls $Tls -Credential $Credential -TimeoutS $TimeoutS
     try {
         $name = Resolve-DirectoryServer -Connection $connection -Server $Server
-        $answers = New-Object -TypeName System.Collections.ArrayList
+        $answers = [System.Collections.ArrayList]::new()
         $failed = $false
         for ($at = 0; $at -lt $Edits.Count; $at++) {
             $answer = @{ id = $Edits[$at]['id']; done = $false; error = $null }
@@ -103,9 +103,9 @@ function Open-Directory {
         throw New-Refusal -Kind 'invalid' -Where 'tls' -Why 'only TLS with a credential is possible where this is not Windows'
     }
     if ($TimeoutS -lt 1) { throw New-Refusal -Kind 'invalid' -Where 'timeout_s' -Why "is $TimeoutS, expected 1 or more" }
-    Add-Type -AssemblyName 'System.DirectoryServices.Protocols'
-    $identifier = New-Object -TypeName System.DirectoryServices.Protocols.LdapDirectoryIdentifier -ArgumentList $Server, $Port
-    $connection = New-Object -TypeName System.DirectoryServices.Protocols.LdapConnection -ArgumentList $identifier
+    $null = [System.Reflection.Assembly]::Load('System.DirectoryServices.Protocols, Version=4.0.0.0, Culture=neutral, PublicKeyToken=b03f5f7f11d50a3a')
+    $identifier = [System.DirectoryServices.Protocols.LdapDirectoryIdentifier]::new($Server, $Port)
+    $connection = [System.DirectoryServices.Protocols.LdapConnection]::new($identifier)
     try {
         $connection.AutoBind = $false
         $connection.Timeout = [System.TimeSpan]::FromSeconds($TimeoutS)
@@ -121,7 +121,6 @@ function Open-Directory {
             }
             $name = [string] $Credential['password']['secret']
             if (-not $script:Secrets.ContainsKey($name)) { throw New-Refusal -Kind 'invalid' -Where 'credential' -Why "there is no secret '$name' beside the call" }
-            # Not by New-Object: a secret is no parameter of a cmdlet.
             if ($Tls) {
                 $connection.AuthType = [System.DirectoryServices.Protocols.AuthType]::Basic
                 $connection.Credential = [System.Net.NetworkCredential]::new([string] $Credential['user'], [string] $script:Secrets[$name])
@@ -191,8 +190,8 @@ function Invoke-DirectorySearch {
     #>
     param([object] $Connection, [System.Collections.IDictionary] $Search)
     $answer = @{ id = $Search['id']; ok = $true; entries = @(); more = $false; references = @(); error = $null }
-    $found = New-Object -TypeName System.Collections.ArrayList
-    $references = New-Object -TypeName System.Collections.ArrayList
+    $found = [System.Collections.ArrayList]::new()
+    $references = [System.Collections.ArrayList]::new()
     $base = [string] $Search['base']
     $limit = if ($Search.Contains('size_limit')) { [int] $Search['size_limit'] } else { 0 }
     $ranges = if ($Search.Contains('ranges')) { $Search['ranges'] } else { @{} }
@@ -247,7 +246,7 @@ function New-DirectorySearchRequest {
     $scopes = @{ base = 'Base'; one = 'OneLevel'; sub = 'Subtree' }
     $scope = $Search['scope']
     $filter = if ([string] $Search['filter'] -eq '') { '(objectClass=*)' } else { [string] $Search['filter'] }
-    $names = New-Object -TypeName System.Collections.ArrayList
+    $names = [System.Collections.ArrayList]::new()
     foreach ($name in $Search['attributes']) { if (-not $Ranges.Contains($name)) { [void] $names.Add([string] $name) } }
     foreach ($name in $Ranges.Keys) {
         $range = $Ranges[$name]
@@ -264,17 +263,17 @@ function ConvertTo-DirectoryEntry {
         Gives one entry as data, with attributes that came in ranges put together, or marked as incomplete.
     #>
     param([object] $Connection, [object] $Entry, [System.Collections.IDictionary] $Ranges)
-    $attributes = New-Object -TypeName System.Collections.Specialized.OrderedDictionary -ArgumentList ([System.StringComparer]::Ordinal)
-    $incomplete = New-Object -TypeName System.Collections.Specialized.OrderedDictionary -ArgumentList ([System.StringComparer]::Ordinal)
-    $follow = New-Object -TypeName System.Collections.ArrayList
+    $attributes = [System.Collections.Specialized.OrderedDictionary]::new([System.StringComparer]::Ordinal)
+    $incomplete = [System.Collections.Specialized.OrderedDictionary]::new([System.StringComparer]::Ordinal)
+    $follow = [System.Collections.ArrayList]::new()
     foreach ($name in $Ranges.Keys) { if ($Ranges[$name] -is [string]) { [void] $follow.Add($name.ToLowerInvariant()) } }
     $part = $Entry
     do {
-        $again = New-Object -TypeName System.Collections.ArrayList
+        $again = [System.Collections.ArrayList]::new()
         foreach ($full in $part.Attributes.AttributeNames) {
             $match = [regex]::Match($full.ToLowerInvariant(), '^(.+);range=[0-9]+-([0-9]+|\*)$')
             $name = if ($match.Success) { $match.Groups[1].Value } else { $full.ToLowerInvariant() }
-            if (-not $attributes.Contains($name)) { $attributes.Add($name, (New-Object -TypeName System.Collections.ArrayList)) }
+            if (-not $attributes.Contains($name)) { $attributes.Add($name, [System.Collections.ArrayList]::new()) }
             # By bytes: the indexer of the attribute gives a string whenever the bytes happen to be UTF-8.
             foreach ($value in $part.Attributes[$full].GetValues([byte[]])) { [void] $attributes[$name].Add([System.Convert]::ToBase64String([byte[]] $value)) }
             # The plain name beside a range is an empty list, and says nothing of the end.
@@ -330,9 +329,9 @@ function ConvertTo-DirectoryRequest {
         if ($how -eq 'replace' -and ([string] $change['attribute']).ToLowerInvariant().Split(';')[0] -eq 'member') {
             throw New-Refusal -Kind 'invalid' -Where $target -Why 'member is never replaced, only added to and deleted from'
         }
-        if ($op -eq 'add') { $attribute = New-Object -TypeName System.DirectoryServices.Protocols.DirectoryAttribute }
+        if ($op -eq 'add') { $attribute = [System.DirectoryServices.Protocols.DirectoryAttribute]::new() }
         else {
-            $attribute = New-Object -TypeName System.DirectoryServices.Protocols.DirectoryAttributeModification
+            $attribute = [System.DirectoryServices.Protocols.DirectoryAttributeModification]::new()
             $attribute.Operation = [System.DirectoryServices.Protocols.DirectoryAttributeOperation] $how
         }
         $attribute.Name = [string] $change['attribute']

@@ -5,8 +5,8 @@
 $script:Uploads = @{}
 $script:LargestBlob = 4194304
 # What no Windows file name holds; a second colon would name a stream of the file.
-$script:NotInPath = New-Object -TypeName System.Text.RegularExpressions.Regex -ArgumentList '[<>"|?*\x00-\x1f]|:.*:', 'CultureInvariant, Singleline'
-$script:FullPath = New-Object -TypeName System.Text.RegularExpressions.Regex -ArgumentList '^([A-Za-z]:\\|\\\\[^\\.?][^\\]*\\[^\\]+)', 'CultureInvariant'
+$script:NotInPath = [System.Text.RegularExpressions.Regex]::new('[<>"|?*\x00-\x1f]|:.*:', 'CultureInvariant, Singleline')
+$script:FullPath = [System.Text.RegularExpressions.Regex]::new('^([A-Za-z]:\\|\\\\[^\\.?][^\\]*\\[^\\]+)', 'CultureInvariant')
 
 function Resolve-FullPath {
     # .SYNOPSIS
@@ -48,7 +48,6 @@ function Open-File {
     # .SYNOPSIS
     #     Opens a file for reading and says in which way others may use it meanwhile.
     param([string] $Path, [System.IO.FileShare] $Share = 'ReadWrite, Delete')
-    # Not New-Object: where that fails first of all in a process, PowerShell 7 under wine turns round for ever soon after.
     [System.IO.FileStream]::new($Path, [System.IO.FileMode]::Open, [System.IO.FileAccess]::Read, $Share, 65536)
 }
 
@@ -75,7 +74,7 @@ function Get-ContentHash {
     $kind = Get-PathKind -Path $Path
     if ($kind -ceq 'absent') { return $kind }
     if ($kind -ceq 'folder') { throw New-Refusal -Kind 'invalid' -Where $Named -Why 'a folder stands there, not a file' }
-    $sha = New-Object -TypeName System.Security.Cryptography.SHA256CryptoServiceProvider
+    $sha = [System.Security.Cryptography.SHA256CryptoServiceProvider]::new()
     try {
         $stream = Open-File -Path $Path -Share $Share
         try { ConvertTo-Hex -Bytes $sha.ComputeHash($stream) } finally { $stream.Dispose() }
@@ -128,7 +127,7 @@ function Read-File {
         $rest = [System.Math]::Max([long]0, $stream.Length - $Offset)
         $size = if ($Count -lt 0) { $rest } else { [System.Math]::Min($Count, $rest) }
         if ($size -gt $script:LargestBlob) { throw New-Refusal -Kind 'invalid' -Where $Path -Why "$size bytes do not fit one answer of $($script:LargestBlob), ask for parts" }
-        $bytes = New-Object -TypeName 'byte[]' -ArgumentList $size
+        $bytes = [byte[]]::new($size)
         $null = $stream.Seek($Offset, [System.IO.SeekOrigin]::Begin)
         $read = 0
         while ($read -lt $size) {
@@ -137,7 +136,7 @@ function Read-File {
             $read += $got
         }
         if ($Offset -eq 0) {
-            $sha = New-Object -TypeName System.Security.Cryptography.SHA256CryptoServiceProvider
+            $sha = [System.Security.Cryptography.SHA256CryptoServiceProvider]::new()
             try {
                 if ($size -eq $answer.length) { $answer.sha256 = ConvertTo-Hex -Bytes $sha.ComputeHash($bytes) }
                 else {
@@ -161,7 +160,7 @@ function Open-Upload {
     param([string] $Path, [string] $Name, [string] $RightsOf = '')
     $beside = '{0}.{1}.new' -f $Path, $Name
     # WriteThrough and Flush($true): the bytes are on the disk before the swap.
-    $new = [ordered]@{ path = $Path; beside = $beside; stream = $null; held = $null; sha = (New-Object -TypeName System.Security.Cryptography.SHA256CryptoServiceProvider) }
+    $new = [ordered]@{ path = $Path; beside = $beside; stream = $null; held = $null; sha = [System.Security.Cryptography.SHA256CryptoServiceProvider]::new() }
     $new.stream = [System.IO.FileStream]::new($beside, [System.IO.FileMode]::CreateNew, [System.IO.FileAccess]::Write, [System.IO.FileShare]::None, 65536, [System.IO.FileOptions]::WriteThrough)
     if ($RightsOf -cne '') {
         try {
@@ -192,7 +191,7 @@ function Complete-Upload {
     param([System.Collections.IDictionary] $Upload)
     $Upload.stream.Flush($true)
     $Upload.stream.Dispose()
-    $null = $Upload.sha.TransformFinalBlock((New-Object -TypeName 'byte[]' -ArgumentList 0), 0, 0)
+    $null = $Upload.sha.TransformFinalBlock([byte[]]::new(0), 0, 0)
     ConvertTo-Hex -Bytes $Upload.sha.Hash
 }
 
@@ -358,7 +357,7 @@ function Copy-File {
     try {
         $stream = Open-File -Path $from -Share 'Read, Delete'
         try {
-            $block = New-Object -TypeName 'byte[]' -ArgumentList 1048576
+            $block = [byte[]]::new(1048576)
             while (($got = $stream.Read($block, 0, $block.Length)) -gt 0) {
                 $upload.stream.Write($block, 0, $got)
                 $null = $upload.sha.TransformBlock($block, 0, $got, $null, 0)
@@ -399,7 +398,7 @@ function New-Folder {
         if ($at.TrimEnd('\') -eq $root.TrimEnd('\')) { throw New-Refusal -Kind 'missing' -Where $Path -Why "there is no $root" }
         $missing = @($at) + $missing
     }
-    $created = New-Object -TypeName System.Collections.ArrayList
+    $created = [System.Collections.ArrayList]::new()
     try {
         foreach ($one in $missing) {
             $null = [System.IO.Directory]::CreateDirectory($one)

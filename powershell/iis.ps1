@@ -30,8 +30,8 @@ function New-IisManager {
     $library = '{0}\System32\inetsrv\Microsoft.Web.Administration.dll' -f $env:SystemRoot
     if (-not [System.IO.File]::Exists($library)) { throw New-Refusal -Kind 'not-installed' -Where 'IIS' -Why "there is no $library" }
     $null = [System.Reflection.Assembly]::LoadFrom($library)
-    if ($ReadOnly) { New-Object -TypeName 'Microsoft.Web.Administration.ServerManager' -ArgumentList $true, ([System.Management.Automation.Language.NullString]::Value) }
-    else { New-Object -TypeName 'Microsoft.Web.Administration.ServerManager' }
+    if ($ReadOnly) { [Microsoft.Web.Administration.ServerManager]::new($true, [System.Management.Automation.Language.NullString]::Value) }
+    else { [Microsoft.Web.Administration.ServerManager]::new() }
 }
 
 function New-IisRefusal {
@@ -188,7 +188,7 @@ function ConvertTo-IisValue {
         'timeSpan' {
             if ($Value -is [string] -and $Value -match '^(?:([0-9]{1,7})\.)?([0-9]{1,7}):([0-5][0-9]):([0-5][0-9])\z') {
                 $days = if ($Matches.ContainsKey(1)) { [int]$Matches[1] } else { 0 }
-                return New-Object -TypeName System.TimeSpan -ArgumentList $days, ([int]$Matches[2]), ([int]$Matches[3]), ([int]$Matches[4])
+                return [System.TimeSpan]::new($days, [int]$Matches[2], [int]$Matches[3], [int]$Matches[4])
             }
         }
         # Names of enum and flags go as they are.
@@ -209,7 +209,7 @@ function Get-IisNode {
         [switch] $Item
     )
     $node = [ordered]@{ tag = $Element.ElementTagName; a = [ordered]@{}; d = @(); s = [ordered]@{}; e = [ordered]@{}; c = [ordered]@{}; items = @() }
-    $defaults = New-Object -TypeName System.Collections.ArrayList
+    $defaults = [System.Collections.ArrayList]::new()
     foreach ($attribute in $Element.get_Attributes()) {
         $schema = $attribute.Schema
         try {
@@ -232,7 +232,7 @@ function Get-IisNode {
     foreach ($child in $Element.get_ChildElements()) { $node['c'][$child.ElementTagName] = Get-IisNode -Element $child }
     $collection = $Element.GetCollection()
     if ($null -ne $collection) {
-        $items = New-Object -TypeName System.Collections.ArrayList
+        $items = [System.Collections.ArrayList]::new()
         foreach ($one in $collection) { if ($null -eq $Filter -or (Test-IisKey -Element $one -Key $Filter)) { $null = $items.Add((Get-IisNode -Element $one -Item)) } }
         $node['items'] = $items
     }
@@ -498,7 +498,7 @@ function Get-IisConfig {
         $file = Get-IisFile -Manager $managers.stored
         # Before anything is loaded: a change in between makes the hash too old, never too new.
         try { $hash = Get-ContentHash -Path $file.path -Named $file.path -Share 'ReadWrite, Delete' } catch { throw New-IisRefusal -Thrown $_.Exception -Phase 'section' -Where $file.path }
-        $modules = New-Object -TypeName System.Collections.ArrayList
+        $modules = [System.Collections.ArrayList]::new()
         try {
             foreach ($one in (Get-IisSection -Manager $managers.stored -Section 'system.webServer/globalModules' -Location '').GetCollection()) { $null = $modules.Add($one.GetAttributeValue('name')) }
             $locations = [string[]]@($managers.stored.GetApplicationHostConfiguration().GetLocationPaths())
@@ -673,7 +673,7 @@ function Get-SslBinding {
     #>
     [CmdletBinding()]
     param()
-    $records = New-Object -TypeName System.Collections.ArrayList
+    $records = [System.Collections.ArrayList]::new()
     foreach ($kind in 'ccs', 'ip', 'sni') {
         $folder = [Microsoft.Win32.Registry]::LocalMachine.OpenSubKey('SYSTEM\CurrentControlSet\Services\HTTP\Parameters\' + $script:IisRecords[$kind])
         if ($null -eq $folder) { continue }
@@ -685,7 +685,7 @@ function Get-SslBinding {
             $hash, $owner, $flags = $key.GetValue('SslCertHash'), $key.GetValue('AppId'), $key.GetValue('DefaultFlags')
             $null = $records.Add([ordered]@{
                     endpoint = $name; kind = $kind; thumbprint = $(if ($hash -is [byte[]]) { [System.BitConverter]::ToString($hash).Replace('-', '') } else { '' })
-                    store = [string]$key.GetValue('SslCertStoreName'); app_id = $(if ($owner -is [byte[]] -and $owner.Length -eq 16) { (New-Object -TypeName System.Guid -ArgumentList (, $owner)).ToString('B') } else { '' })
+                    store = [string]$key.GetValue('SslCertStoreName'); app_id = $(if ($owner -is [byte[]] -and $owner.Length -eq 16) { [System.Guid]::new($owner).ToString('B') } else { '' })
                     flags = $(if ($flags -is [int]) { [long]$flags -band 4294967295 } else { 0 })
                 })
             $key.Dispose()

@@ -81,10 +81,10 @@ function Get-ServiceTable {
     # .SYNOPSIS
     #     Every service that the service control manager knows: name (without case) to its ServiceController.
     # .DESCRIPTION
-    #     Not `New-Object ServiceController NAME`: that takes a display name, too.
+    #     Not `[ServiceController]::new(NAME)`: that takes a display name, too.
     param()
-    Add-Type -AssemblyName System.ServiceProcess
-    $table = New-Object -TypeName System.Collections.Hashtable -ArgumentList ([System.StringComparer]::OrdinalIgnoreCase)
+    $null = [System.Reflection.Assembly]::Load('System.ServiceProcess, Version=4.0.0.0, Culture=neutral, PublicKeyToken=b03f5f7f11d50a3a')
+    $table = [System.Collections.Hashtable]::new([System.StringComparer]::OrdinalIgnoreCase)
     foreach ($one in [System.ServiceProcess.ServiceController]::GetServices()) { $table[$one.ServiceName] = $one }
     , $table
 }
@@ -160,8 +160,8 @@ function Get-Dependent {
     }
     $names = [string[]]@($needs.Keys)
     [System.Array]::Sort($names, [System.StringComparer]::OrdinalIgnoreCase)
-    $found = New-Object -TypeName System.Collections.ArrayList
-    $seen = New-Object -TypeName System.Collections.Hashtable -ArgumentList ([System.StringComparer]::OrdinalIgnoreCase)
+    $found = [System.Collections.ArrayList]::new()
+    $seen = [System.Collections.Hashtable]::new([System.StringComparer]::OrdinalIgnoreCase)
     $seen[$Service] = $true
     $ring = @($Service)
     while ($ring.Length -gt 0) {
@@ -324,7 +324,7 @@ function Get-InstalledProduct {
         [Parameter(Mandatory = $true)] [AllowEmptyString()] [string] $Product
     )
     $uninstall = 'SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall'
-    $products = New-Object -TypeName System.Collections.ArrayList
+    $products = [System.Collections.ArrayList]::new()
     foreach ($view in '64', '32') {
         foreach ($key in Get-SubKey -Key $uninstall -View "Registry$view") {
             $stored = Read-RegistryValue -Key "$uninstall\$key" -Names 'DisplayName', 'DisplayVersion', 'Publisher' -View "Registry$view"
@@ -384,7 +384,7 @@ function Get-Certificate {
         not_after_utc = $null; has_private_key = $false; usages = @()
     }
     if ($Store -ceq '') { throw New-Refusal -Kind 'missing' -Where $Store -Why 'a store has a name' }
-    $open = New-Object -TypeName System.Security.Cryptography.X509Certificates.X509Store -ArgumentList $Store, ([System.Security.Cryptography.X509Certificates.StoreLocation]::LocalMachine)
+    $open = [System.Security.Cryptography.X509Certificates.X509Store]::new($Store, [System.Security.Cryptography.X509Certificates.StoreLocation]::LocalMachine)
     try {
         try { $open.Open([System.Security.Cryptography.X509Certificates.OpenFlags]'ReadOnly, OpenExistingOnly') }
         catch {

@@ -23,6 +23,8 @@ SCRIPTS: Final = sorted((ROOT / "powershell").glob("*.ps1"))
 PAGE: Final = (ROOT / "docs" / "verbs.md").read_text(encoding="utf-8")
 VERB: Final = "Get-Planted"
 
+LOAD_JSON: Final = "[System.Reflection.Assembly]::Load('System.Text.Json, Version=4.0.0.0, Culture=neutral, PublicKeyToken=b77a5c561934e089')"
+LOAD_LINQ: Final = "[System.Reflection.Assembly]::Load('System.Xml.Linq')"
 # What stands in line 4 of a function that is right but for it, and what is said of it.
 PLANTED: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "nothing is said of what is right": ("Get-Process -Id $PID -ErrorAction 'Stop'; [System.IO.File]::Move('a', 'b')", ()),
@@ -47,6 +49,14 @@ PLANTED: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
         ("[System.Xml.Linq.XDocument] needs Add-Type -AssemblyName System.Xml.Linq first",),
     ),
     "an assembly of .NET 10": ("Add-Type -AssemblyName System.Text.Json", ("Add-Type loads System.Text.Json, which is not in the data",)),
+    "an assembly of .NET 10, by its full name": (LOAD_JSON, (f"`{LOAD_JSON}` names no assembly of .NET Framework 4 in full",)),
+    "an assembly by its short name alone": (
+        f"{LOAD_LINQ}; [System.Xml.Linq.XDocument]::new()",
+        (
+            "[System.Xml.Linq.XDocument] needs Add-Type -AssemblyName System.Xml.Linq first",
+            f"`{LOAD_LINQ}` names no assembly of .NET Framework 4 in full",
+        ),
+    ),
     "a static method of .NET 10": ("[System.Convert]::ToHexString($args[0])", ("[System.Convert] has no static member ToHexString",)),
     "a static property of .NET 10": ("[System.Environment]::ProcessId", ("[System.Environment] has no static member ProcessId",)),
     "a static method with an argument more": (

@@ -32,6 +32,12 @@ EXCEPTIONS: Final[Mapping[tuple[str, str, str], str]] = {
     ("bootstrap.ps1", "", "[ScriptBlock]::Create("): "the one script, whose SHA-256 was compared; no request is ever made into code",
 }  # fmt: skip
 
+# How an assembly is loaded without Add-Type. The keys are those of Microsoft that .NET Framework's own assemblies have.
+LOADS: Final = re.compile(
+    r"\[System\.Reflection\.Assembly\]::Load\('([\w.]+), Version=4\.0\.0\.0, Culture=neutral, "
+    r"PublicKeyToken=(?:b77a5c561934e089|b03f5f7f11d50a3a|31bf3856ad364e35)'\)"
+)
+
 FORBIDDEN_COMMANDS: Final = (
     (re.compile(r"^(invoke-expression|iex)$", re.IGNORECASE), "Invoke-Expression is not used: no text becomes code"),
     (re.compile(r"^([a-z]+-(wmi|cim)[a-z]*|gwmi|iwmi|rwmi|swmi|gcim|icim|ncim|rcim|scim)$", re.IGNORECASE), "no CIM, no WMI"),
@@ -91,7 +97,7 @@ class Check:
             str(one["arguments"].get("AssemblyName")).lower()
             for _, one in self.each("commands")
             if one["name"] == "Add-Type"
-        }
+        } | {match[1].lower() for _, one in self.each("statics") if (match := LOADS.match(one["text"]))}
         for file, one in self.each("errors"):
             self.say(file, one, f"does not parse: {one['text']}")
         for file, one in self.each("syntax"):
@@ -211,6 +217,12 @@ class Check:
 
     def static(self, file: str, one: Mapping[str, Any]) -> None:
         """A static member exists, with that many arguments."""
+        if one["type"].lower() == "system.reflection.assembly" and str(one["member"]).lower() == "load":
+            match = LOADS.match(one["text"])
+            if match is None or match[1].lower() not in {
+                known.assembly.lower() for known in self.reference.types.values()
+            }:
+                self.say(file, one, f"`{one['text']}` names no assembly of .NET Framework 4 in full")
         found = self.reference.type(one["type"])
         if found is None or one["type"].endswith("[]"):
             return  # said by type_name

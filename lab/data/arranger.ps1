@@ -3,6 +3,7 @@
 # lab/arranger.py: a line in is base64 of JSON {"do": function, "with": {parameter: value}}, a line out the same of {"ok": .., "is" | "why": ..}.
 $ErrorActionPreference = 'Stop'
 Set-StrictMode -Version 2.0
+Import-Module -Name Microsoft.PowerShell.Utility  # at once where it is: for a command of it PowerShell would look through every module first
 $hive = [Microsoft.Win32.RegistryKey]::OpenBaseKey('LocalMachine', 'Registry64')
 $servicesKey = 'SYSTEM\CurrentControlSet\Services'
 $ourServices = 'SOFTWARE\LabStandin\Services'
