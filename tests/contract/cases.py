@@ -105,18 +105,20 @@ def about(function: Callable[..., Any]) -> About | None:
 
 def is_light(one: About) -> bool:
     """
-    Whether it is the answer, or the error, that speaks for its verb in its module: what runs in every mode and culture of `powershell`.
+    Whether it is the answer, or the error, that speaks for its verb: what runs in every mode and culture of `powershell`.
 
-    The first, unless another is said to be `light`: in batch each call is a process, and real ones take seconds.
+    The first, unless another of its module is said to be `light`: in batch each call is a process, and real ones take seconds.
     """
-    if len(one.verbs) > 1:
-        return False
-    module = one.name.partition("::")[0]
-    if module == RUNTIME and one.verbs != ("Test-Echo",):
+    if len(one.verbs) > 1 or (_module(one) == RUNTIME and one.verbs != ("Test-Echo",)):
         return False  # the verbs of the other modules serve there as examples
-    same = [other for name, other in REGISTERED.items() if name.startswith(f"{module}::") and other.verbs == one.verbs]
-    same = [other for other in same if bool(other.error) == bool(one.error)]
+    same = [other for other in REGISTERED.values() if other.verbs == one.verbs and bool(other.error) == bool(one.error)]
+    same = [other for other in same if (_module(other) == RUNTIME) is (_module(one) == RUNTIME)]
     return one is next((other for other in same if other.light), same[0])
+
+
+def _module(one: About) -> str:
+    """The file that a case is in."""
+    return one.name.partition("::")[0]
 
 
 def variants(one: About) -> tuple[Variant, ...]:

@@ -13,6 +13,7 @@ import re
 import uuid
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -159,10 +160,16 @@ def _host(name: str, request: pytest.FixtureRequest, places: Places, variant: Va
     root = rf"C:\contract\{RUN}" if variant.engine == "server" else r"C:\contract"
     if "verb" in request.fixturenames:
         own += f"-{request.getfixturevalue('verb')}"
+
+    def session(verb: str | None, read_only: bool) -> Session:
+        # What a case only arranges or looks at goes through a warm process: in batch each call is one, and real ones take seconds.
+        mode = variant.mode if verb is None or verb in one.verbs else "warm"
+        return places.session(replace(variant, mode=mode), name, read_only=read_only)
+
     return Host(
         name,
         variant,
-        lambda read_only: places.session(variant, name, read_only=read_only),
+        session,
         lambda: places.settings(variant, name),
         places.machine(variant, name),
         own=own,

@@ -51,7 +51,8 @@ class Host:
     One host of an engine.
 
     + variant: engine, culture and mode
-    + session: the session that calls go through, `read_only` or not; the same one for the same question
+    + session: the session that calls of a verb go through, or of the verb that the case is about; `read_only` or not. The same one for the same
+      question
     + settings: how the host is reached, for whoever needs a connection of its own
     + differs: why this case expects something else on this engine, "" where it does not
     + folder: a folder of the case's own, which exists on no machine yet; everything that it makes is below it or has `own` in its name
@@ -61,7 +62,7 @@ class Host:
         self,
         name: str,
         variant: Variant,
-        session: Callable[[bool], Session],
+        session: Callable[[str | None, bool], Session],
         settings: Callable[[], WinrmSettings],
         machine: Machine | None,
         *,
@@ -84,8 +85,8 @@ class Host:
     # -- calls --
 
     def session(self, *, read_only: bool = False) -> Session:
-        """The session that calls go through."""
-        return self._session(read_only)
+        """The session that calls of the case's own verbs go through."""
+        return self._session(None, read_only)
 
     def call(
         self,
@@ -98,7 +99,7 @@ class Host:
     ) -> Answer:
         """The answer of a verb as it came. Raises VerbError for an error that the verb answered."""
         hidden = {name: Secret(text) for name, text in (secrets or {}).items()}
-        return self._session(read_only).call(HostCall(verb, secrets=hidden, blob=blob, **args))
+        return self._session(verb, read_only).call(HostCall(verb, secrets=hidden, blob=blob, **args))
 
     def ask(self, verb: str, *, blob: bytes = b"", secrets: Mapping[str, str] | None = None, **args: Any) -> Any:
         """The result of a verb that answers no bytes; an error fails the test."""

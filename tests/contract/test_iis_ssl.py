@@ -122,7 +122,7 @@ def test_another_record_than_expected_is_a_conflict(iis: Iis) -> None:
     assert iis.records() == [record(first)]
 
 
-@case("Set-SslBinding", cites="verbs.md: A record with an app id that is not IIS's own", error="denied")
+@case("Set-SslBinding", cites="verbs.md: A record with an app id that is not IIS's own", error="denied", light=True)
 def test_a_record_of_somebody_else_is_left_alone(iis: Iis) -> None:
     first, second = iis.certificate("one"), iis.certificate("two")
     assert iis.edit(new_site())
@@ -132,12 +132,7 @@ def test_a_record_of_somebody_else_is_left_alone(iis: Iis) -> None:
     assert iis.records() == before
 
 
-@case(
-    "Set-SslBinding",
-    cites="verbs.md: Finds the binding element on a fresh manager (0: `missing`)",
-    error="missing",
-    light=True,
-)
+@case("Set-SslBinding", cites="verbs.md: Finds the binding element on a fresh manager (0: `missing`)", error="missing")
 def test_a_binding_that_is_not_there_is_missing(iis: Iis) -> None:
     first = iis.certificate("one")
     assert iis.edit(new_site())

@@ -180,7 +180,7 @@ def test_while_the_service_is_down_it_is_busy(iis: Iis) -> None:
     assert iis.state("site", SITE) == "Started"
 
 
-@case("Get-IisState", cites="iis.md: 0x800706BA service down", error="busy")
+@case("Get-IisState", cites="iis.md: 0x800706BA service down", error="busy", light=True)
 def test_states_cannot_be_read_while_the_service_is_down(iis: Iis) -> None:
     iis.stop_service()
     try:
