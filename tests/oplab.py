@@ -10,7 +10,7 @@ import base64
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +97,26 @@ class Kept(Session):
 
     def end(self) -> None:
         super().close()
+
+
+def fixtures(host: str) -> tuple[Any, Any]:
+    """
+    The fixtures `lab`, of both engines, and `quick`, of the twin alone, for a file whose operation works on this host:
+
+        lab, quick = fixtures("mfa01")
+    """
+
+    @pytest.fixture(params=engines(ROLES[host]))
+    def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpLab]:
+        with OpLab(tmp_path, request.param, host) as started:
+            yield started
+
+    @pytest.fixture
+    def quick(tmp_path: Path) -> Iterator[OpLab]:
+        with OpLab(tmp_path, "python", host) as started:
+            yield started
+
+    return lab, quick
 
 
 def files_of(root: Path, *, by_content: bool) -> dict[str, str]:

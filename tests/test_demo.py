@@ -1,7 +1,8 @@
 """
-`make demo`, and a fact, through inventories/lab.py with LAB_ENGINE=powershell, in a copy of the tree whose lab is its own.
+The whole job on real PowerShell: `make demo`, and a fact, through inventories/lab.py with LAB_ENGINE=powershell, in a copy of the tree whose lab is
+its own.
 
-On the python engine: test_docs.py.
+On the python engine: test_docs.py, and test_deploy.py, whose words are expected here, too.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from typing import Final
 import pytest
 
 from lab import template
+from tests.clilab import Done
 from tests.contract.conftest import absent
+from tests.test_deploy import SETTINGS, announced, wanted_of
 from tests.test_docs import NOT_COPIED, TIMEOUT_S, TREE
 
 WHY: Final = absent("mfa01") or absent("dc01")
@@ -53,6 +56,9 @@ def run(root: Path, *command: str) -> tuple[int, str]:
 
 def test_the_demo_does_its_job_on_real_powershell_and_a_fact_is_read_there(tree: Path) -> None:
     code, said = run(tree, sys.executable, "tools/demo.py")
+    shown = [announced(Done(code, one, "")) for one in said.split("$ pyinfra inventories/lab.py deploy.py ")[1:]]
+    applied = dict.fromkeys(wanted_of(SETTINGS, dry=False), ())
+    assert shown == [wanted_of(SETTINGS, dry=True), applied, {}, {}], said
     last = said.splitlines()[-1]
     assert (
         code,

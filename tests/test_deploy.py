@@ -31,7 +31,7 @@ from lab.seed import (
     shaped,
 )
 from tests.clilab import CliLab, Done
-from tests.oplab import TIME, engines
+from tests.oplab import TIME
 
 pytestmark = pytest.mark.slow
 
@@ -170,15 +170,8 @@ def lab(tmp_path: Path) -> Iterator[CliLab]:
         yield lab
 
 
-@pytest.fixture(params=engines("mim"))
-def real(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CliLab]:
-    # A short folder: Samba's sockets are in it, and the path of a socket ends at 107 characters.
-    with CliLab(tmp_path_factory.mktemp("r"), request.param) as lab:
-        yield lab
-
-
-def test_the_dry_run_says_what_the_run_then_does_and_after_it_nothing_is_left_to_do(real: CliLab) -> None:
-    whole_job(real, SETTINGS, BACKUP)
+def test_the_dry_run_says_what_the_run_then_does_and_after_it_nothing_is_left_to_do(lab: CliLab) -> None:
+    whole_job(lab, SETTINGS, BACKUP)
 
 
 # -- the shape of MfaSettings.xml, which no source tells --

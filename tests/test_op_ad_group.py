@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from lab.seed import BASE_DN
 from operations.ad import ad_group, ad_group_member
-from tests.oplab import OpLab, Run, engines, told
+from tests.oplab import OpLab, Run, fixtures, told
 
 pytestmark = pytest.mark.slow
 
@@ -27,16 +25,7 @@ MADE: Final = told(
 )
 
 
-@pytest.fixture(params=engines("dc"))
-def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpLab]:
-    with OpLab(tmp_path, request.param, "dc01") as lab:
-        yield lab
-
-
-@pytest.fixture
-def quick(tmp_path: Path) -> Iterator[OpLab]:
-    with OpLab(tmp_path, "python", "dc01") as lab:
-        yield lab
+lab, quick = fixtures("dc01")
 
 
 def values(lab: OpLab, attribute: str) -> tuple[bytes, ...]:

@@ -6,8 +6,6 @@ How a member is found and what a group may hold is tests/test_lab_directory.py's
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -15,7 +13,7 @@ import pytest
 from facts.ad import AdGroupMember
 from lab.seed import BASE_DN
 from operations.ad import ad_group_member
-from tests.oplab import OpLab, Run, directory_edit, engines, told
+from tests.oplab import OpLab, Run, directory_edit, fixtures, told
 
 pytestmark = pytest.mark.slow
 
@@ -29,16 +27,7 @@ WHAT: Final = f"{ACCOUNT} in group {GROUP}"
 ADDED: Final = told(WHAT, f"member: (absent) -> {MIM}")
 
 
-@pytest.fixture(params=engines("dc"))
-def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpLab]:
-    with OpLab(tmp_path, request.param, "dc01") as lab:
-        yield lab
-
-
-@pytest.fixture
-def quick(tmp_path: Path) -> Iterator[OpLab]:
-    with OpLab(tmp_path, "python", "dc01") as lab:
-        yield lab
+lab, quick = fixtures("dc01")
 
 
 def members(lab: OpLab) -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +9,7 @@ import pytest
 
 from model.secret import Secret
 from operations.iis import iis_app_pool, iis_site
-from tests.oplab import OpLab, Run, engines, told
+from tests.oplab import OpLab, Run, fixtures, told
 
 pytestmark = pytest.mark.slow
 
@@ -27,16 +26,7 @@ WANTED: Final[dict[str, Any]] = {
 DEFAULT: Final = {"name": "DefaultAppPool", "managedRuntimeVersion": "v4.0"}
 
 
-@pytest.fixture(params=engines("mfa"))
-def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpLab]:
-    with OpLab(tmp_path, request.param, "mfa01") as lab:
-        yield lab
-
-
-@pytest.fixture
-def quick(tmp_path: Path) -> Iterator[OpLab]:
-    with OpLab(tmp_path, "python", "mfa01") as lab:
-        yield lab
+lab, quick = fixtures("mfa01")
 
 
 def test_a_pool_is_made_once_whatever_its_spelling_and_taken_back(lab: OpLab) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from operations.iis import iis_auth, iis_site
-from tests.oplab import OpLab, Run, Step, engines, told
+from tests.oplab import OpLab, Run, Step, fixtures, told
 
 pytestmark = pytest.mark.slow
 
@@ -27,16 +25,7 @@ CHANGED: Final = told(
 )
 
 
-@pytest.fixture(params=engines("mfa"))
-def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpLab]:
-    with OpLab(tmp_path, request.param, "mfa01") as lab:
-        yield lab
-
-
-@pytest.fixture
-def quick(tmp_path: Path) -> Iterator[OpLab]:
-    with OpLab(tmp_path, "python", "mfa01") as lab:
-        yield lab
+lab, quick = fixtures("mfa01")
 
 
 def test_schemes_are_switched_once_in_one_commit_whatever_the_spelling_and_taken_back(lab: OpLab) -> None:

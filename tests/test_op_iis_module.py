@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +13,7 @@ from lab.iis import CONFIG
 from lab.seed import seed
 from operations.iis import iis_app_pool, iis_module
 from tests.clilab import CliLab
-from tests.oplab import OpLab, Run, engines
+from tests.oplab import OpLab, Run, fixtures
 
 pytestmark = pytest.mark.slow
 
@@ -29,16 +28,7 @@ ABSENT: Final = (
 OFF: Final = f"site {SITE} needs {MODULE}, which is installed but switched off there (modules). Switch it on first."
 
 
-@pytest.fixture(params=engines("mfa"))
-def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpLab]:
-    with OpLab(tmp_path, request.param, "mfa01") as lab:
-        yield lab
-
-
-@pytest.fixture
-def quick(tmp_path: Path) -> Iterator[OpLab]:
-    with OpLab(tmp_path, "python", "mfa01") as lab:
-        yield lab
+lab, quick = fixtures("mfa01")
 
 
 def both(lab: OpLab, **wanted: Any) -> list[Run]:

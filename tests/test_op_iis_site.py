@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 from lab.seed import LabCertificate, certificate
 from operations.iis import iis_app_pool, iis_site
-from tests.oplab import OpLab, Run, Step, engines, told
+from tests.oplab import OpLab, Run, Step, fixtures, told
 
 pytestmark = pytest.mark.slow
 
@@ -44,16 +42,7 @@ MADE: Final = told(
 ALL_WRITES: Final = ("New-Folder", "Edit-IisConfig", "Set-SslBinding")
 
 
-@pytest.fixture(params=engines("mfa"))
-def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpLab]:
-    with OpLab(tmp_path, request.param, "mfa01") as lab:
-        yield lab
-
-
-@pytest.fixture
-def quick(tmp_path: Path) -> Iterator[OpLab]:
-    with OpLab(tmp_path, "python", "mfa01") as lab:
-        yield lab
+lab, quick = fixtures("mfa01")
 
 
 def binding(**other: Any) -> dict[str, Any]:

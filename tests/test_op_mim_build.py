@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -11,7 +9,7 @@ import pytest
 from lab.seed import MIM_BUILD, MIM_PRODUCT, UNINSTALL
 from operations.mim import mim_build
 from operations.xml import xml_elements
-from tests.oplab import OpLab, Run, engines
+from tests.oplab import OpLab, Run, fixtures
 
 pytestmark = pytest.mark.slow
 
@@ -19,16 +17,7 @@ KEY: Final = rf"{UNINSTALL}\{{8F4E5B3C-6A1D-4C9E-9B57-0D2A7E61C450}}"
 LEAST: Final = "4.5.202.0"
 
 
-@pytest.fixture(params=engines("mim"))
-def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpLab]:
-    with OpLab(tmp_path, request.param, "mim01") as lab:
-        yield lab
-
-
-@pytest.fixture
-def quick(tmp_path: Path) -> Iterator[OpLab]:
-    with OpLab(tmp_path, "python", "mim01") as lab:
-        yield lab
+lab, quick = fixtures("mim01")
 
 
 def both(lab: OpLab, **wanted: Any) -> list[Run]:

@@ -6,9 +6,7 @@ What is compared is tests/test_plans_windows.py's; one host after the other is t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -22,7 +20,7 @@ from lab.engine import Service
 from lab.seed import MFA_SETTINGS, MIM_FOLDER
 from operations.windows import not_restartable, one_after_the_other, stopped_by, windows_service
 from operations.xml import xml_elements
-from tests.oplab import OpLab, Run, engines, told
+from tests.oplab import OpLab, Run, fixtures, told
 
 pytestmark = pytest.mark.slow
 
@@ -32,16 +30,7 @@ WHAT: Final = f"service {NAME}"
 RESTART: Final = ("Set-ServiceState", "Set-ServiceState")
 
 
-@pytest.fixture(params=engines("mim"))
-def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpLab]:
-    with OpLab(tmp_path, request.param, "mim01") as lab:
-        yield lab
-
-
-@pytest.fixture
-def quick(tmp_path: Path) -> Iterator[OpLab]:
-    with OpLab(tmp_path, "python", "mim01") as lab:
-        yield lab
+lab, quick = fixtures("mim01")
 
 
 def moment(lab: OpLab, service: str = NAME) -> datetime | None:
