@@ -17,6 +17,7 @@ from typing import Any, Final
 from lab.engine import Process
 
 SCRIPT: Final = Path(__file__).parent / "data" / "arranger.ps1"
+ANSWER: Final = b"answer "  # begins every line that is one
 ANSWER_S: Final = 60  # a service that is started on a busy machine
 
 
@@ -54,12 +55,17 @@ class Arranger:
 
     def _line(self, function: str) -> bytes:
         said, deadline = b"", time.monotonic() + ANSWER_S
-        while b"\n" not in self._read:
+        while True:
+            line, end, rest = self._read.partition(b"\n")
+            if end:
+                self._read = rest
+                if line.startswith(ANSWER):
+                    return line.removeprefix(ANSWER)
+                said += line + end  # PowerShell's own words: of a drive that it could not look at, on a busy machine
+                continue
             output = self._process.read(max(0.0, deadline - time.monotonic()))
             self._read += output.stdout
             said += output.stderr
-            if output.exit_code is not None or time.monotonic() > deadline:
+            if b"\n" not in self._read and (output.exit_code is not None or time.monotonic() > deadline):
                 why = "no answer" if output.exit_code is None else f"PowerShell ended with {output.exit_code}"
                 raise ArrangerError(f"{function}: {why}: {said.decode(errors='replace') or 'it said nothing'}")
-        line, _, self._read = self._read.partition(b"\n")
-        return line

@@ -1,6 +1,6 @@
 # Arranges and photographs a Windows machine of the lab: registry, services, certificates, locks. Not the product: a snapshot must not
 # depend on what a host verb reports. Runs in the PowerShell 7 of the `powershell` engine alone, one process a machine, started by
-# lab/arranger.py: a line in is base64 of JSON {"do": function, "with": {parameter: value}}, a line out the same of {"ok": .., "is" | "why": ..}.
+# lab/arranger.py: a line in is base64 of JSON {"do": function, "with": {parameter: value}}, a line out "answer " and the same of {"ok": .., "is" | "why": ..}.
 $ErrorActionPreference = 'Stop'
 Set-StrictMode -Version 2.0
 Import-Module -Name Microsoft.PowerShell.Utility  # at once where it is: for a command of it PowerShell would look through every module first
@@ -136,6 +136,6 @@ while ($null -ne ($line = $in.ReadLine())) {
         $answer = @{ ok = $true; is = & $request['do'] @with }
     }
     catch { $answer = @{ ok = $false; why = [string] $_ } }
-    $out.WriteLine([Convert]::ToBase64String([System.Text.Encoding]::UTF8.GetBytes(($answer | ConvertTo-Json -Compress -Depth 8))))
+    $out.WriteLine('answer ' + [Convert]::ToBase64String([System.Text.Encoding]::UTF8.GetBytes(($answer | ConvertTo-Json -Compress -Depth 8))))
     $out.Flush()
 }
