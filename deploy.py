@@ -29,35 +29,40 @@ is_mim = "mim_servers" in host.groups
 
 section(name="Azure MFA Server, step 4: the IIS web application that hosts the SDK")
 if "mfa_servers" in host.groups:
-    if wanted.authentication.windows:  # looked for before anything is written: with -y nothing is planned ahead
+    # What would be refused is looked for before anything is written: with -y nothing is planned ahead.
+    if wanted.authentication.windows:
         iis_module(name="Windows Authentication is installed", module="WindowsAuthenticationModule", site=site.name)
+    https = {"protocol": "https", "port": site.port, "host": site.host_name, "thumbprint": thumbprint_of(given)}
+    iis_site(
+        name="Certificate, folder and port of the SDK's site can serve it",
+        site=site.name,
+        path=site.path,
+        app_pool=site.app_pool,
+        bindings=[https],
+        check_only=True,
+    )
     iis_app_pool(name="The SDK's app pool", app_pool=site.app_pool)
     iis_site(
         name="The SDK's https site on an empty directory",
         site=site.name,
         path=site.path,
         app_pool=site.app_pool,
-        bindings=[
-            {
-                "protocol": "https",
-                "port": site.port,
-                "host": site.host_name,
-                "thumbprint": thumbprint_of(given),
-            }
-        ],
+        bindings=[https],
     )
     iis_auth(
         name="The SDK asks for a Windows account",
         site=site.name,
         anonymous=wanted.authentication.anonymous,
         windows=wanted.authentication.windows,
-        providers=wanted.authentication.providers,
+        providers=wanted.authentication.providers if wanted.authentication.windows else None,
     )
 
 section(name="Azure MFA Server, step 4, final step: the MIM service account in PhoneFactor Admins")
 if directory is not None and host.name == directory.name:  # one domain controller does it for all
-    ad_group(name="The group of the SDK's callers", group=admins.group, scope="global", category="security")
-    ad_group_member(name="The MIM service account may call the SDK", group=admins.group, member=admins.service_account)
+    group, account = admins.group, admins.service_account
+    ad_group_member(name="The group may hold the MIM service account", group=group, member=account, check_only=True)
+    ad_group(name="The group of the SDK's callers", group=group, scope="global", category="security")
+    ad_group_member(name="The MIM service account may call the SDK", group=group, member=account)
 
 section(
     name="Configuring the MIM Service for Azure MFA Server",

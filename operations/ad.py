@@ -7,6 +7,7 @@ Both are read and written at one domain controller: the first that answers in a 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -18,10 +19,10 @@ from typing_extensions import Generator, override
 from connectors.call import Answer, HostCall
 from connectors.errors import words
 from facts.ad import AdGroup, AdGroupMember, connection_of, edited_by, elsewhere, pinned, reached
-from facts.base import read
+from facts.base import Unread, read
 from model.change import Change, PlanError
 from model.directory import Category, Group, Membership, Principal, Scope
-from operations.converge import ParentMissingError, converge
+from operations.converge import ParentMissingError, converge, require
 from plans.ad import Edit, benign, group_edits, member_edits, named, plan_group, plan_member, refusal, to_come
 
 TO_COME: Final = "groups to come"  # key of pyinfra's free dict of a host: the groups that this run makes
@@ -72,13 +73,19 @@ def ad_group(
 
 
 @operation()
-def ad_group_member(group: str, member: str, *, present: bool = True) -> Generator[StringCommand, None, None]:
+def ad_group_member(
+    group: str, member: str, *, present: bool = True, check_only: bool = False, scope: Scope = "global"
+) -> Generator[StringCommand, None, None]:
     r"""
     Have one account, group or contact in a group, or not in it. Other members are neither read nor touched.
 
     + group: sAMAccountName of the group
     + member: sAMAccountName, ``DOMAIN\user``, UPN, DN, SID or GUID; must mean exactly one object
     + present: whether it is a member. By its primary group counts; through another group does not, and cannot be taken away here
+    + check_only: change nothing, ever: a member that cannot be told, or that the group may not hold, fails the host here. Put it before the
+      operation that makes the group: with ``-y`` pyinfra plans nothing ahead, and the member would be refused only after the group is written.
+      A group that is not there is no reason then
+    + scope: with ``check_only``, the scope that a group that is not there will get
 
     What a group of that scope cannot hold is refused before anything is written. A SID of another forest is added as it is.
 
@@ -111,6 +118,22 @@ def ad_group_member(group: str, member: str, *, present: bool = True) -> Generat
         }[now.how]
         return f"{what} is as wanted: it {how}"
 
+    def check(now: Membership) -> str:
+        try:
+            if now.group is None and not now.problem and present:
+                made = read(AdGroup, group=group)
+                if isinstance(made, Unread):
+                    raise PlanError("its group could not be read, nothing was written")
+                now = replace(now, group=to_come(made, group, scope=scope, category="security"))
+            if now.group is not None or now.problem:
+                plan_member(now, present=present)
+        except PlanError as error:
+            raise PlanError(f"{what}: {error}") from None
+        return f"{what}: nothing stands in its way"
+
+    if check_only:
+        yield from require(what, read=lambda: read(AdGroupMember, group=group, member=member), check=check)
+        return
     yield from converge(
         what,
         read=lambda: read(AdGroupMember, group=group, member=member),

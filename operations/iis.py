@@ -173,6 +173,7 @@ def iis_site(
     app_pool: str | None = None,
     bindings: Sequence[WantedBinding | Mapping[str, Any]] = (),
     running: bool | None = None,
+    check_only: bool = False,
 ) -> Generator[StringCommand, None, None]:
     r"""
     Have a site of IIS with these bindings, or have none of that name.
@@ -186,6 +187,8 @@ def iis_site(
     + bindings: each a ``WantedBinding`` or a dict of ``protocol``, ``port``, ``address``, ``host``, ``thumbprint``, ``store``, ``sni``.
       Other bindings of the site, and flags that have no name here, stay as they are
     + running: whether it must run; a new site starts by itself
+    + check_only: change nothing, ever: what would be refused fails the host here, the pool taken for one that is there. Put it before the
+      operation that makes the pool: with ``-y`` pyinfra plans nothing ahead, and a certificate that is not there would be refused only after that
 
     A certificate must be in the store, with its private key, valid today and meant for servers: else nothing is written. The site is stored in one
     step and the certificate given to http.sys in the next; a run that is cut between them is mended by the next one. A record of http.sys that
@@ -234,6 +237,18 @@ def iis_site(
                 "Set-IisState", kind="site", name=name, state=found.state, expected=now.read.state or UNKNOWN
             )
 
+    def check(now: SiteInputs) -> str:
+        try:
+            plan_site(now, _wanted_site(site, present, path, app_pool, bindings, running))
+        except PlanError as error:
+            raise PlanError(f"site {site}: {error}") from None
+        return f"site {site}: nothing stands in its way"
+
+    if check_only:
+        yield from require(
+            f"site {site}", read=lambda: _site_inputs(site, present, path, app_pool, bindings, running), check=check
+        )
+        return
     yield from converge(
         f"site {site}",
         read=lambda: _site_inputs(site, present, path, app_pool, bindings, running),

@@ -367,6 +367,34 @@ def test_mim_is_left_as_it_is_when_the_sdk_or_the_membership_failed_in_this_run(
     assert (dict(lab.machine("mim01").snapshot()), "mim01" in changed(lab, since)) == (start, False)
 
 
+NO_CERTIFICATE: Final = (
+    f"site {SITE}: https *:9999:: certificate {'A' * 40} is not in LocalMachine\\My. "
+    "Import it there with its private key, or name another thumbprint."
+)
+
+
+def test_a_certificate_that_is_not_there_is_found_before_the_pool_is_written_with_y_too(lab: CliLab) -> None:
+    since = lab.lab.mark()
+    for argument in ("--dry", "-y"):
+        run = lab.pyinfra(argument, "--data", f"sdk_certificate={'A' * 40}", "--limit", "mfa01")
+        assert (run.code, announced(run), run.of("mfa01").count(NO_CERTIFICATE)) == (1, {}, 1)
+    assert lab.changes(since) == []
+
+
+def test_an_account_that_is_not_there_is_found_before_the_group_is_made_with_y_too(lab: CliLab) -> None:
+    lab.desired["admins"] |= {"group": "Callers of the SDK", "service_account": r"CONTOSO\nobody"}
+    lab.write_inventory()
+    since = lab.lab.mark()
+    text = (
+        r"CONTOSO\nobody in group Callers of the SDK: "
+        r"no CONTOSO\nobody in contoso.com (sAMAccountName nobody and nobody$)"
+    )
+    for argument in ("--dry", "-y"):
+        run = lab.pyinfra(argument, "--limit", "dc01")
+        assert (run.code, announced(run), [line for line in run.of("dc01") if "nobody" in line]) == (1, {}, [text])
+    assert lab.changes(since) == []
+
+
 # -- one domain controller for all --
 
 TWO_CONTROLLERS: Final[Mapping[str, Role]] = {**HOSTS, "dc02": "dc"}

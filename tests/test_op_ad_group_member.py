@@ -12,7 +12,7 @@ import pytest
 
 from facts.ad import AdGroupMember
 from lab.seed import BASE_DN
-from operations.ad import ad_group_member
+from operations.ad import ad_group, ad_group_member
 from tests.oplab import OpLab, Run, directory_edit, fixtures, told
 
 pytestmark = pytest.mark.slow
@@ -117,4 +117,26 @@ def test_a_group_that_is_not_there_and_that_nobody_makes_fails_the_dry_run(quick
     runs = [quick.run(ad_group_member, dry=dry, **wanted) for dry in (True, False)]
     assert runs == [Run((text,), failed=True)] * 2
     assert quick.run(ad_group_member, present=False, **wanted) == Run()
+    assert quick.state() == start
+
+
+@pytest.mark.slow
+def test_a_check_alone_refuses_who_may_not_join_a_group_to_come_and_writes_nothing(quick: OpLab) -> None:
+    assert quick.run(ad_group, group="Local", scope="domain-local").failed is False
+    start = quick.state()
+
+    def both(**wanted: Any) -> list[Run]:
+        return [
+            quick.run(ad_group_member, dry=dry, group="To come", check_only=True, **wanted) for dry in (True, False)
+        ]
+
+    assert both(member="anna") == [Run()] * 2
+    assert both(member="Local", scope="domain-local") == [Run()] * 2
+    refused = (
+        f"Local in group To come: To come (CN=To come,CN=Users,{BASE_DN}) is global; Local (CN=Local,CN=Users,{BASE_DN}) "
+        "is domain-local: a global group cannot hold it"
+    )
+    assert both(member="Local") == [Run((refused,), failed=True)] * 2
+    nobody = "nobody in group To come: no nobody in contoso.com (sAMAccountName nobody and nobody$)"
+    assert both(member="nobody") == [Run((nobody,), failed=True)] * 2
     assert quick.state() == start

@@ -297,3 +297,26 @@ def test_a_certificate_that_cannot_serve_is_found_before_anything_is_written(qui
         "early": "certificate THUMBPRINT (CN=mfa01.contoso.com) is not valid before 2048-01-01 00:00 UTC.",
         "keyless": "certificate THUMBPRINT (CN=other.contoso.com) has no private key in LocalMachine\\My. Import the PFX, not the CER.",
     }
+
+
+@pytest.mark.slow
+def test_a_check_alone_refuses_what_the_operation_would_refuse_and_writes_nothing_though_all_of_it_is_to_come(
+    quick: OpLab,
+) -> None:
+    start, new_pool = quick.state(), WANTED | {"app_pool": "to come"}
+    assert [quick.run(iis_site, dry=dry, check_only=True, **new_pool) for dry in (True, False)] == [Run(), Run()]
+    absent = (
+        f"site {SITE}: https *:9999:: certificate {'A' * 40} is not in LocalMachine\\My. "
+        "Import it there with its private key, or name another thumbprint."
+    )
+    wanted = binding(thumbprint="A" * 40)
+    runs = [quick.run(iis_site, dry=dry, check_only=True, **wanted) for dry in (True, False)]
+    assert runs == [Run((absent,), failed=True)] * 2
+    taken = WANTED | {"site": "another", "bindings": [{"protocol": "http", "port": 80}]}
+    text = (
+        "site another: http *:80:: site 'Default Web Site' has this binding (*:80:), IIS starts only one of the two. "
+        "Name another port, address or host, or remove it there."
+    )
+    runs = [quick.run(iis_site, dry=dry, check_only=True, **taken) for dry in (True, False)]
+    assert runs == [Run((text,), failed=True)] * 2
+    assert quick.state() == start
