@@ -38,7 +38,7 @@ from model.iis import (
 from model.names import fold
 from model.secret import Secret
 from operations.converge import ParentMissingError, announced, converge, require
-from plans.iis import plan_app_pool, plan_authentication, require_module
+from plans.iis import overridden, plan_app_pool, plan_authentication, require_module
 from plans.iis_site import (
     WEB_CONFIG,
     canonical_path,
@@ -280,8 +280,9 @@ def iis_auth(
     + digest: whether Digest Authentication is on
     + providers: providers of Windows Authentication in the order in which they are offered, ``["Negotiate", "NTLM"]``; ``None`` leaves them alone
 
-    What counts is compared, not what is stored: a web.config that overrides is named with file and line and nothing is written. All changes are one
-    commit of applicationHost.config. Refused: a scheme whose module is not installed or does not run there, anonymous and windows both off in one
+    What counts is compared: a web.config that overrides is named with file and line and nothing is written. A scheme that is as wanted only by such a
+    file is stored as wanted, too, so that it stays so without the file; providers are not, that is said with ``-v``. All changes are one commit of
+    applicationHost.config. Refused: a scheme or providers whose module is not installed or does not run there, anonymous and windows both off in one
     step, and a change after which nobody could log on.
 
     **Example:**
@@ -302,12 +303,14 @@ def iis_auth(
     def write(now: Authentication) -> Generator[HostCall, None, None]:
         yield HostCall("Edit-IisConfig", guard=now.guard, edits=list(plan(now).edits))
 
+    what = f"authentication of {site}{path if path.startswith('/') else f'/{path}'}"
     yield from converge(
-        f"authentication of {site}{path if path.startswith('/') else f'/{path}'}",
+        what,
         read=lambda: read(IisAuthentication, site=site, path=path),
         plan=_told(plan),
         write=_listed(write),
         thing=f"authentication:{fold(site)}/{fold(path.strip('/'))}",
+        noop=lambda now: f"{what} is as wanted; {text}" if (text := overridden(now, wanted)) else "",
     )
 
 

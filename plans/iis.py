@@ -167,6 +167,9 @@ def plan_authentication(now: Authentication, wanted: WantedAuthentication, site:
     """
     Compare the authentication of a site or an application with what is wanted of it: the effective value counts.
 
+    A scheme that counts as wanted only since a deeper web.config says so is stored as wanted, too: else whoever takes that file away opens the site.
+    The providers are not: a list to which the deeper file may add, and an entry twice is an error (facts/iis.md 3 l). See `overridden`.
+
     + now: what was read; for a site that is not there, what it would inherit
     + wanted: only the schemes named are managed
     + site: the name as the user gave it, for messages about a site that is not there
@@ -178,15 +181,21 @@ def plan_authentication(now: Authentication, wanted: WantedAuthentication, site:
     for scheme, enabled in wanted.schemes.items():
         if enabled:
             require_module(now, MODULES[scheme], scheme)
+    if wanted.providers is not None:
+        require_module(now, MODULES["windows"], "windows, whose providers are named,")
     location = location_of(now.site or site, now.path)
     changes: list[Change] = []
     edits: list[Edit] = []
     for scheme, enabled in wanted.schemes.items():
-        before = _effective(now, scheme, enabled)
+        before, stored = _effective(now, scheme, enabled), now.schemes[scheme].stored
         if before != enabled:
             changes.append(Change(scheme, before, enabled))
-            where = {"section": SECTIONS[scheme], "location": location}
-            edits.append(where | {"op": "set", "at": [], "a": {"enabled": enabled}})
+        elif stored is not None and stored != enabled:
+            changes.append(Change(f"{scheme} as stored ({_by(now, scheme)} sets what counts)", stored, enabled))
+        else:
+            continue
+        where = {"section": SECTIONS[scheme], "location": location}
+        edits.append(where | {"op": "set", "at": [], "a": {"enabled": enabled}})
     if changes:
         _check_lockout(now, wanted)
     if wanted.providers is not None and not _same(now.providers, wanted.providers):
@@ -197,6 +206,22 @@ def plan_authentication(now: Authentication, wanted: WantedAuthentication, site:
     if now.shared and edits:
         raise PlanError(SHARED)
     return Plan(tuple(changes), edits=tuple(edits), parent=_parent(now, site))
+
+
+def overridden(now: Authentication, wanted: WantedAuthentication) -> str:
+    """What is stored otherwise although what counts is as wanted, with the file that makes it so; "" where nothing is."""
+    if wanted.providers is None or not now.providers_stored or _same(now.providers_stored, wanted.providers):
+        return ""
+    stored = ", ".join(now.providers_stored)
+    return f"providers are so by {_by(now, 'windows')} alone: applicationHost.config has {stored}"
+
+
+def _by(now: Authentication, scheme: Scheme) -> str:
+    """The deeper file that sets a scheme, with its line, as far as they are known."""
+    found = now.schemes[scheme]
+    if found.file is None or _plain(found.file) == _plain(now.config):
+        return f"a file below {now.config}"
+    return found.file if found.line is None else f"{found.file} line {found.line}"
 
 
 def _check_authentication(wanted: WantedAuthentication) -> None:
@@ -259,11 +284,9 @@ def _effective(now: Authentication, scheme: Scheme, enabled: bool) -> bool:
 
 def _check_override(now: Authentication, found: SchemeRead, scheme: Scheme, *, stored_right: bool) -> None:
     """A web.config below our file counts more than what we would write (facts/iis.md 3 e)."""
-    deeper = found.file is not None and _plain(found.file) != _plain(now.config)
-    if deeper:
-        line = "" if found.line is None else f" line {found.line}"
+    if found.file is not None and _plain(found.file) != _plain(now.config):
         raise PlanError(
-            f"{SECTIONS[scheme]} is set by {found.file}{line}, which counts more than applicationHost.config. "
+            f"{SECTIONS[scheme]} is set by {_by(now, scheme)}, which counts more than applicationHost.config. "
             "Take it out there, or set it there."
         )
     if stored_right:

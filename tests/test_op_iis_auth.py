@@ -90,6 +90,30 @@ def test_a_web_config_below_that_overrides_is_named_with_its_line_and_nothing_is
     assert quick.state() == start
 
 
+def test_what_only_a_web_config_below_makes_as_wanted_is_stored_too_and_stays_without_that_file(quick: OpLab) -> None:
+    for scheme in ("anonymousAuthentication", "windowsAuthentication"):
+        quick.edit_iis(f'name="{scheme}" overrideModeDefault="Deny"', f'name="{scheme}" overrideModeDefault="Allow"')
+    file, empty = r"C:\inetpub\wwwroot\web.config", b"<configuration />"
+    quick.machine().write_file(
+        file,
+        b"<configuration>\n<system.webServer><security><authentication>\n"
+        b'<anonymousAuthentication enabled="false" />\n<windowsAuthentication enabled="true" />\n'
+        b"</authentication></security></system.webServer>\n</configuration>\n",
+    )
+    wanted: dict[str, Any] = {"site": SITE, "anonymous": False, "windows": True}
+    shown = told(
+        WHAT,
+        f"anonymous as stored ({file} line 3 sets what counts): true -> false",
+        f"windows as stored ({file} line 4 sets what counts): false -> true",
+    )
+    assert quick.run(iis_auth, dry=True, **wanted) == Run((shown,))
+    assert quick.run(iis_auth, **wanted) == Run((shown,), ("Edit-IisConfig",))
+    assert quick.run(iis_auth, **wanted) == Run()
+    quick.machine().write_file(file, empty)
+    assert quick.run(iis_auth, **wanted) == Run()
+    assert quick.xpath(f"{AT}/*") == [{"enabled": "false"}, {"enabled": "true"}]
+
+
 WITHOUT: Final = "WindowsAuthenticationModule"
 REFUSALS: Final[dict[str, tuple[tuple[str, str] | None, dict[str, Any], str]]] = {
     "a module that is not installed": (

@@ -23,7 +23,7 @@ from model.iis import (
     WantedAuthentication,
 )
 from model.secret import Secret
-from plans.iis import plan_app_pool, plan_authentication
+from plans.iis import overridden, plan_app_pool, plan_authentication
 
 POOLS: Final = "system.applicationHost/applicationPools"
 PASSWORD: Final = Secret("pl4nted 'secret'")
@@ -346,9 +346,33 @@ AUTH_CASES: Final = {
         WantedAuthentication({"windows": True}),
         Plan((Change("windows", False, True),), edits=(_enabled("windows", True, "MIM MFASDK/sdk"),)),
     ),
-    "what counts is right though the file says otherwise": (
-        auth(schemes={"windows": SchemeRead(False, True, WEB, 4)}),
+    "what counts is right only by a deeper web.config, so it is stored, too": (
+        auth(schemes={"anonymous": SchemeRead(True, False, WEB, 3), "windows": SchemeRead(False, True, WEB, 4)}),
+        SPEC,
+        Plan(
+            (
+                Change(f"anonymous as stored ({WEB} line 3 sets what counts)", True, False),
+                Change(f"windows as stored ({WEB} line 4 sets what counts)", False, True),
+            ),
+            edits=(_enabled("anonymous", False), _enabled("windows", True)),
+        ),
+    ),
+    "what counts is right by a file that is not known": (
+        auth(schemes={"windows": SchemeRead(False, True)}),
         WantedAuthentication({"windows": True}),
+        Plan(
+            (Change(f"windows as stored (a file below {CONFIG} sets what counts)", False, True),),
+            edits=(_enabled("windows", True),),
+        ),
+    ),
+    "what a deeper web.config says again is stored already": (
+        auth(schemes={"windows": SchemeRead(True, True, WEB, 4)}),
+        WantedAuthentication({"windows": True}),
+        Plan(),
+    ),
+    "providers that are right only by a deeper web.config are left alone": (
+        auth(windows=True, providers_stored=("NTLM",)),
+        WantedAuthentication({"windows": True}, BOTH),
         Plan(),
     ),
     "a path with the prefix for long paths is the same file": (
@@ -405,6 +429,14 @@ def test_plan_of_authentication(now: Authentication, wanted: WantedAuthenticatio
     assert plan_authentication(now, wanted, "Mim mfasdk") == expected
 
 
+def test_providers_that_are_right_only_by_a_deeper_web_config_are_told_with_the_file() -> None:
+    by_web = auth(schemes={"windows": SchemeRead(True, True, WEB, 4)}, providers_stored=("NTLM",))
+    told = f"providers are so by {WEB} line 4 alone: applicationHost.config has NTLM"
+    assert overridden(by_web, WantedAuthentication({}, BOTH)) == told
+    assert overridden(by_web, WantedAuthentication({"windows": True})) == ""
+    assert overridden(auth(), WantedAuthentication({}, BOTH)) == ""
+
+
 NO_WINDOWS: Final = tuple(one for one in ALL if "Windows" not in one)
 NOT_INSTALLED: Final = "windows needs WindowsAuthenticationModule, which is not installed (globalModules). Install Web-Windows-Auth, run again."
 BOTH_OFF: Final = "anonymous and windows are not switched off in one step: nobody could log on. Switch one off."
@@ -438,6 +470,11 @@ AUTH_REFUSALS: Final = {
         auth(site=None, global_modules=NO_WINDOWS),
         SPEC,
         NOT_INSTALLED,
+    ),
+    "providers of a module that is not installed": (
+        auth(global_modules=NO_WINDOWS, providers=("NTLM",)),
+        WantedAuthentication({}, BOTH),
+        NOT_INSTALLED.replace("windows needs", "windows, whose providers are named, needs"),
     ),
     "a module that is switched off there": (
         auth(modules=NO_WINDOWS),
