@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +17,8 @@ SEARCH: Final[Mapping[str, type]] = {"id": str, "base": str, "scope": str, "filt
 SEARCH_MAY: Final[Mapping[str, type]] = {"size_limit": int, "ranges": dict}
 EDIT: Final[Mapping[str, type]] = {"id": str, "op": str, "target": str, "expect": str, "class": str, "changes": list}
 CHANGE: Final[Mapping[str, type]] = {"attribute": str, "op": str, "values": list}
+# By its name or its OID (RFC 4519 2.17); options may follow.
+MEMBER: Final = re.compile(r"\s*(member|(oid\.)?2\.5\.4\.31)\s*(;|\Z)", re.IGNORECASE)
 
 
 def _check(given: Any, must: Mapping[str, type], where: str, may: Mapping[str, type] | None = None) -> None:
@@ -74,7 +77,7 @@ def changes_of(edit: Mapping[str, Any]) -> list[GivenChange]:
             raise VerbError("invalid", target, "a change names no attribute")
         if how not in ("add", "delete", "replace") or (op == "add" and how != "add"):
             raise VerbError("invalid", target, f"a change of an entry cannot be '{how}' in '{op}'")
-        if how == "replace" and attribute.lower().split(";")[0] == "member":
+        if how == "replace" and MEMBER.match(attribute):
             raise VerbError("invalid", target, "member is never replaced, only added to and deleted from")
         found = [_bytes(value, target) for value in change["values"]]
         changes.append(GivenChange(attribute, how, tuple(found)))

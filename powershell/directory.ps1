@@ -326,7 +326,8 @@ function ConvertTo-DirectoryRequest {
         if (@('add', 'delete', 'replace') -cnotcontains $how -or ($op -eq 'add' -and $how -cne 'add')) {
             throw New-Refusal -Kind 'invalid' -Where $target -Why "a change of an entry cannot be '$how' in '$op'"
         }
-        if ($how -eq 'replace' -and ([string] $change['attribute']).ToLowerInvariant().Split(';')[0] -eq 'member') {
+        # By its name or its OID (RFC 4519 2.17); options may follow.
+        if ($how -ceq 'replace' -and ([string] $change['attribute']).ToLowerInvariant() -cmatch '^\s*(member|(oid\.)?2\.5\.4\.31)\s*(;|\z)') {
             throw New-Refusal -Kind 'invalid' -Where $target -Why 'member is never replaced, only added to and deleted from'
         }
         if ($op -eq 'add') { $attribute = [System.DirectoryServices.Protocols.DirectoryAttribute]::new() }

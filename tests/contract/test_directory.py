@@ -367,7 +367,7 @@ def test_groups_hold_groups_as_their_scopes_allow(directory: Directory) -> None:
 @case("Edit-Directory", cites="verbs.md: `replace` of `member` is refused (`invalid`)", error="invalid")
 def test_members_are_never_replaced(directory: Directory) -> None:
     assert edit(directory, modify(G, "add", BOB)) == [DONE]
-    for attribute in ("member", "MEMBER", "member;range=0-1"):
+    for attribute in ("member", "MEMBER", "member;range=0-1", "2.5.4.31", "2.5.4.31;range=0-1", "OID.2.5.4.31"):
         error = directory.refused("Edit-Directory", edits=[modify(G, "replace", ANNA, attribute=attribute)])
         assert error == Refused("invalid", G)
     assert directory.members() == {BOB}
