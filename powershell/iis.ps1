@@ -518,7 +518,7 @@ function Get-IisConfig {
                     id = $read['id']; ok = $true; tree = $tree
                     section = [ordered]@{
                         path = $section.SectionPath; override_mode = [string]$section.get_OverrideMode(); override_mode_effective = [string]$section.get_OverrideModeEffective(); is_locked = [bool]$section.get_IsLocked()
-                        deepest_path = $(if ($deepest[0] -ne '') { $deepest[0] }); deepest_file = $(if ($deepest[1] -ne '') { $deepest[1] -replace '^\\\\\?\\(UNC(?=\\))?', '' }); deepest_line = $(if ($line -gt 0) { $line })
+                        deepest_path = $(if ($deepest[0] -ne '') { $deepest[0] }); deepest_file = $(if ($deepest[1] -ne '') { $deepest[1] -replace '^\\\\\?\\UNC(?=\\)', '\' -replace '^\\\\\?\\', '' }); deepest_line = $(if ($line -gt 0) { $line })
                     }
                 }
             }
@@ -734,7 +734,8 @@ function Set-SslBinding {
         $now = if ($null -eq $record) { 'absent' } else { $record['thumbprint'] }
         if ($now -ne $Expected) { throw New-Refusal -Kind 'conflict' -Where $endpoint -Why "the record's certificate is $now, expected $Expected" }
         if ($null -ne $record -and $record['app_id'] -ne '{4dc3e181-e14b-4a21-b022-59fc669b0914}') { throw New-Refusal -Kind 'denied' -Where $endpoint -Why "the record belongs to another application, $($record['app_id'])" }
-        try { $known = (Get-Certificate -Thumbprint $Thumbprint -Store $Store).found } catch { $known = $false }
+        try { $known = (Get-Certificate -Thumbprint $Thumbprint -Store $Store).found }
+        catch { if ('missing' -ne $_.Exception.Data['refusal']) { throw } else { $known = $false } }
         if (-not $known) { throw New-Refusal -Kind 'invalid' -Where $endpoint -Why "certificate $Thumbprint is not in the store $Store" -HResult 2147943712 }
         $method = 'AddSslCertificate'
         if ($null -ne $record) { foreach ($one in $found.get_Methods()) { if ($one.Name -eq 'RebindSslCertificate') { $method = $one.Name } } }
@@ -742,9 +743,12 @@ function Set-SslBinding {
         catch { throw New-IisRefusal -Thrown $_.Exception -Phase 'ssl' -Where $endpoint }
     }
     finally { $manager.Dispose() }
-    $manager = New-IisManager
-    try { $now = [string](Find-IisBinding -Manager $manager @binding).GetAttributeValue('certificateHash') }
-    finally { $manager.Dispose() }
+    try {
+        $manager = New-IisManager
+        try { $now = [string](Find-IisBinding -Manager $manager @binding).GetAttributeValue('certificateHash') }
+        finally { $manager.Dispose() }
+    }
+    catch { throw New-Refusal -Kind 'unknown' -Where $endpoint -Why 'written, but it could not be read back' -HResult $_.Exception.GetBaseException().HResult }
     if ($now -ne $Thumbprint) { throw New-Refusal -Kind 'unknown' -Where $endpoint -Why "set, then read back as $now" }
     @{ thumbprint = $now.ToUpperInvariant() }
 }
