@@ -120,7 +120,7 @@ def plan_bindings(now: SiteInputs, targets: Sequence[Target]) -> BindingPlan:
         before = current.ssl_flags if current is not None else 0
         flags = before if target.wanted.sni is None else (before & ~SNI) | (SNI if target.wanted.sni else 0)
         if current is None:
-            _free(now, target)
+            _free(now, target, new)
             current = Binding(target.wanted.protocol, str(target.place), flags)
             new.append(current)
             changes.append(Change("binding", None, target.shown))
@@ -150,14 +150,31 @@ def _current(site: Site | None, target: Target) -> Binding | None:
     return found[0] if found else None
 
 
-def _free(now: SiteInputs, target: Target) -> None:
-    for other in now.read.neighbours or ():
-        for one in other.bindings:
-            if one.protocol.casefold() == target.wanted.protocol and parsed(one) == target.place:
-                raise PlanError(
-                    f"{target.shown}: site {other.name!r} has this binding ({one.information}), IIS starts only one of the two. "
-                    "Name another port, address or host, or remove it there."
-                )
+def _free(now: SiteInputs, target: Target, new: Sequence[Binding]) -> None:
+    """
+    Raises PlanError where another binding has what a new one would take: the same, or the other of http and https on its address and port.
+
+    There http.sys speaks one of the two, whatever the host names: they share a port within https or within http only. That a site then does not start
+    was not tried on IIS. `*` beside a single address is not compared: no source says what http.sys makes of that.
+
+    + new: bindings that the site gets before this one
+    """
+    own = () if now.read.site is None else now.read.site.bindings
+    around = [(f"site {other.name!r}", one) for other in now.read.neighbours or () for one in other.bindings]
+    for who, one in [*around, *(("the site itself", one) for one in (*own, *new))]:
+        place = parsed(one)
+        if place is None or (place.address, place.port) != (target.place.address, target.place.port):
+            continue
+        if one.protocol.casefold() != target.wanted.protocol:
+            raise PlanError(
+                f"{target.shown}: {who} has {one.protocol} {one.information}, and one address and port is for http or for https. "
+                "Name another port or address, or remove it there."
+            )
+        if place == target.place:
+            raise PlanError(
+                f"{target.shown}: {who} has this binding ({one.information}), IIS starts only one of the two. "
+                "Name another port, address or host, or remove it there."
+            )
 
 
 def _plan_certificate(

@@ -350,6 +350,7 @@ def test_plan_of_a_site(now: SiteInputs, want: WantedSite, expected: Plan) -> No
 
 
 FOREIGN: Final = "{11111111-2222-3333-4444-555555555555}"
+ONE_PROTOCOL: Final = "one address and port is for http or for https. Name another port or address, or remove it there."
 REFUSALS: Final = {
     "a certificate that is not there": (
         inputs(certificates={(NEW, "my"): certificate(found=False)}),
@@ -454,6 +455,21 @@ REFUSALS: Final = {
         inputs(own(Binding("https", "*:9999:", 2))),
         wanted(),
         "https *:9999: takes its certificate from the central store. Leave thumbprint out.",
+    ),
+    "http of another site on the address and port of https": (
+        inputs(neighbours=(Site("Other", 3, (Binding("http", "*:9999:"),)),)),
+        wanted(),
+        f"https *:9999:: site 'Other' has http *:9999:, and {ONE_PROTOCOL}",
+    ),
+    "http of the site itself on the address and port of https, with other host names": (
+        inputs(own(Binding("http", "0.0.0.0:9999:a.b"))),
+        wanted(https(host="mfa01.contoso.com", sni=True)),
+        f"https *:9999:mfa01.contoso.com: the site itself has http 0.0.0.0:9999:a.b, and {ONE_PROTOCOL}",
+    ),
+    "http and https of one site to come on one address and port": (
+        inputs(),
+        wanted(https(), WantedBinding("http", 9999, host="a.b")),
+        f"http *:9999:a.b: the site itself has https *:9999:, and {ONE_PROTOCOL}",
     ),
     "a port out of range": (
         inputs(),
