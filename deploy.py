@@ -16,7 +16,7 @@ from operations.hosts import first_active
 from operations.iis import iis_app_pool, iis_auth, iis_module, iis_site
 from operations.mim import NewMembership, mim_build, not_ready
 from operations.order import section, turn
-from operations.windows import not_restartable, stopped_by, windows_service
+from operations.windows import not_restartable, stopped_by, windows_service, windows_service_folder
 from operations.xml import xml_elements
 
 given = host.data.dict()
@@ -79,8 +79,9 @@ for server in host.loop(mim_servers):  # one after the other: the first that doe
 
     joined = NewMembership(directory, admins.group, admins.service_account)
     service = read(WindowsService, service=wanted.mim.service)
+    windows_service_folder(name="Where its settings are can be told", service=wanted.mim.service)
     if service is not UNREAD:
-        settings = f"{service.folder}\\MfaSettings.xml" if service.found else None
+        settings = f"{service.folder}\\MfaSettings.xml" if service.found and service.folder else None
         if settings is not None:
             unused = ["LICENSE_KEY", "GROUP_KEY", "CERT_PASSWORD", "CertFilePath"]
             xml_elements(

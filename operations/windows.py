@@ -17,10 +17,11 @@ from facts.windows import WindowsService
 from model.change import Change, PlanError
 from model.files import file_id
 from model.windows import Service
-from operations.converge import announced, converge, refuse, written
+from operations.converge import announced, converge, refuse, require, written
 from plans.windows import (
     Step,
     down_now,
+    folder_said,
     left_stopped,
     older_than,
     plan_service,
@@ -72,6 +73,29 @@ def windows_service(
     yield from (one_after_the_other(service, work) if rolling else work)
 
 
+@operation()
+def windows_service_folder(service: str) -> Generator[StringCommand, None, None]:
+    """
+    Require that the folder of a service's program can be told: a host whose ImagePath names none fails here, in the dry run too.
+
+    + service: its service name, not the display name
+
+    Changes nothing, ever. Put it before operations on files that lie beside the program: ``service.folder`` of the fact ``WindowsService`` is empty
+    there. A service that does not exist is ``windows_service``'s to refuse.
+
+    **Example:**
+
+    .. code:: python
+
+        windows_service_folder(name="Where MIM's settings lie can be told", service="FIMService")
+    """
+
+    def check(found: Service) -> str:
+        return folder_said(found, service)
+
+    yield from require(f"service {service}", read=lambda: read(WindowsService, service=service), check=check)
+
+
 def _converge(
     service: str,
     running: bool,
@@ -121,8 +145,6 @@ class ServiceStep(HostCall):
         super().__init__(
             "Set-ServiceState", service=step.service, state=step.state, expected=step.expected, timeout_s=timeout_s
         )
-        # The step may wait `timeout_s` at the host; the call itself needs a little longer than that.
-        self.connector_arguments = {"_timeout": timeout_s + 30}
 
     @classmethod
     def all_of(cls, service: str, wanted: Sequence[Step], timeout_s: int) -> list[HostCall]:

@@ -61,6 +61,18 @@ def plan_service(service: Service, *, running: bool, restart: str = "") -> tuple
     return ()
 
 
+def folder_said(service: Service, name: str) -> str:
+    """Where the program of a service is, in words. Raises PlanError where the service exists and its ImagePath names no folder."""
+    if not service.found:
+        return f"there is no service {name}"
+    if not service.folder:
+        stored = f"names the program {service.program!r}" if service.program else "names no program"
+        raise PlanError(
+            f"service {name}: its ImagePath {stored}, expected a full path: what lies beside it cannot be found. Repair the service, run again"
+        )
+    return f"service {name} runs from {service.folder}"
+
+
 def _dependents(service: Service, *, comes_back: bool) -> list[Change]:
     after = "stopped, then started again" if comes_back else STOPPED
     return [Change(f"dependent {d.service}", d.state, after) for d in service.dependents if d.state != STOPPED]

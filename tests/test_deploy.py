@@ -481,6 +481,20 @@ def test_where_the_mim_service_could_not_restart_its_settings_are_not_written_ei
         assert (run.code, run.of("mim01").count(text), dict(machine.snapshot())) == (1, 1, start)
 
 
+def test_where_the_folder_of_the_mim_service_cannot_be_told_its_settings_are_looked_for_nowhere(lab: CliLab) -> None:
+    machine = lab.machine("mim01")
+    machine.set_registry(FIM_KEY, dict(machine.registry(FIM_KEY)) | {"ImagePath": "Service.exe"})
+    start = dict(machine.snapshot())
+    text = (
+        "service FIMService: its ImagePath names the program 'Service.exe', expected a full path: "
+        "what lies beside it cannot be found. Repair the service, run again"
+    )
+    for argument in ("--dry", "-y"):
+        run = lab.pyinfra(argument, "--limit", "mim01")
+        said = [line for line in run.of("mim01") if "MfaSettings.xml" in line]
+        assert (run.code, run.of("mim01").count(text), said, dict(machine.snapshot())) == (1, 1, [], start)
+
+
 def converged_but_for_the_membership(lab: CliLab) -> None:
     converged(lab)
     removed = lab.pyinfra(

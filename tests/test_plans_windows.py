@@ -13,6 +13,7 @@ from model.windows import Dependent, Product, Products, Service
 from plans.windows import (
     Step,
     down_now,
+    folder_said,
     left_stopped,
     older_than,
     plan_service,
@@ -41,6 +42,20 @@ WITH_DEPENDENTS = replace(
 def test_a_service_in_its_state_is_left_alone() -> None:
     assert plan_service(RUNS, running=True) == ()
     assert plan_service(STOPPED, running=False) == ()
+
+
+def test_a_program_without_a_folder_is_refused_and_one_with_it_is_said() -> None:
+    assert folder_said(replace(RUNS, program=r"C:\MIM\Service\x.exe"), "FIMService") == (
+        r"service FIMService runs from C:\MIM\Service"
+    )
+    assert folder_said(Service(found=False, service="FIMService"), "FIMService") == "there is no service FIMService"
+    for program, names in ((None, "no program"), ("x.exe", "the program 'x.exe'")):
+        with pytest.raises(PlanError) as error:
+            folder_said(replace(RUNS, program=program), "FIMService")
+        assert str(error.value) == (
+            f"service FIMService: its ImagePath names {names}, expected a full path: "
+            "what lies beside it cannot be found. Repair the service, run again"
+        )
 
 
 def test_a_stopped_service_is_started_and_a_running_one_stopped() -> None:
