@@ -69,11 +69,12 @@ class Secrecy:
     def covers(self, *names: str) -> bool:
         """Whether one of these names (of an element, of its attribute) makes the value a secret."""
         public = {local_name(name).casefold() for name in self.public}
-        secret = {local_name(name).casefold() for name in self.secret}
         plain = [local_name(name) for name in names]
-        return any(
-            name.casefold() in secret or (looks_secret(name) and name.casefold() not in public) for name in plain
-        )
+        return any(self.chosen(name) or (looks_secret(name) and name.casefold() not in public) for name in plain)
+
+    def chosen(self, name: str) -> bool:
+        """Whether the user said that this name holds a secret."""
+        return local_name(name).casefold() in {local_name(one).casefold() for one in self.secret}
 
     def names(self, attributes: Mapping[str, str]) -> bool:
         """Whether an element's attributes say that it is about a secret: `<add key="LICENSE_KEY" value="..."/>`."""
@@ -131,7 +132,7 @@ class XmlElement:
             "namespace": self.namespace,
             "line": self.line,
             "text": self._shown(self.text, self.name),
-            "attributes": {name: self._shown(value, self.name, name) for name, value in self.attributes.items()},
+            "attributes": {name: self._shown_attribute(name, value) for name, value in self.attributes.items()},
         }
 
     def __repr__(self) -> str:
@@ -140,6 +141,12 @@ class XmlElement:
     @property
     def _about_secret(self) -> bool:
         return self.secrecy.names(self.attributes)
+
+    def _shown_attribute(self, name: str, value: str) -> str | None:
+        """One that says what the element is about is itself no secret, though `key` looks like one: unless the user or the element's name says so."""
+        if name.lower() in NAMING and not self.secrecy.covers(self.name) and not self.secrecy.chosen(name):
+            return value
+        return self._shown(value, self.name, name)
 
     def _shown(self, value: str | None, *names: str) -> str | None:
         return MASK if value and (self.secrecy.covers(*names) or self._about_secret) else value

@@ -709,6 +709,31 @@ def test_an_element_whose_attribute_names_a_secret_shows_neither_its_value_nor_i
     assert [word for word in ("hunter2", "hunter3", "n3w") if word in shown] == []
 
 
+def test_an_attribute_that_says_what_an_element_is_about_is_shown_and_its_value_with_it_unless_that_is_a_secret() -> (
+    None
+):
+    data = file(
+        '<r><add key="conn" value="pw=1"/><add key="LICENSE_KEY" value="2"/><add Name="n" token="3"/>'
+        '<p:add xmlns:p="urn:p" p:key="4"/><token id="5"/></r>'
+    )
+
+    def shown(secrecy: Secrecy) -> list[object]:
+        return [one.to_json()["attributes"] for one in read_elements(data, (), XmlWanted(secrecy=secrecy)).elements]
+
+    assert shown(Secrecy()) == [
+        {"key": "conn", "value": "pw=1"},
+        {"key": "LICENSE_KEY", "value": "(secret)"},
+        {"Name": "n", "token": "(secret)"},
+        {"p:key": "(secret)"},
+        {"id": "(secret)"},
+    ]
+    assert shown(Secrecy(secret=("KEY",), public=("token",)))[:3] == [
+        {"key": "(secret)", "value": "pw=1"},
+        {"key": "(secret)", "value": "(secret)"},
+        {"Name": "n", "token": "3"},
+    ]
+
+
 def test_plans_show_no_secret_in_any_repr() -> None:
     wanted = XmlWanted(set={"A_KEY": "pl4in", "b": Secret("s3cret")}, attributes={"b": {"pin": "4711"}})
     plan = plan_elements(file("<r><A_KEY>0ld</A_KEY></r>"), wanted)
