@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 from pyinfra import logger
 from pyinfra.api.exceptions import InventoryError
 
-from connectors.settings import directory_problems_of
+from connectors.settings import default_port, directory_problems_of
 from connectors.settings import problems_of as settings_problems
 from model.desired import parse
 from model.desired import problems_of as desired_problems
@@ -30,6 +30,10 @@ OURS: Final = ("desired", "restart_mim", "sdk_certificate")
 PREFIXES: Final = ("winrm_", "directory_")
 NAME: Final = "@winrm/"
 PAIR: Final = 2
+INSTEAD: Final = {  # of a password in plain text
+    "winrm_password": "Leave it out and set WINRM_PASSWORD, or wrap it",
+    "directory_password": "Wrap it",
+}
 
 
 def check(file: str, **groups: Group) -> None:
@@ -58,12 +62,9 @@ def check(file: str, **groups: Group) -> None:
             f"{inventory.name}: {bare}: no certificate for its site. Give each its own as host data sdk_certificate, or all one as "
             "desired.site.thumbprint"
         )
-    plain = ((host.name, key) for host in hosts for key in host.plain_passwords())
+    plain = ((host.name, text) for host in hosts for text in host.plain_passwords())
     for text in _told_once(plain, inventory):
-        logger.warning(
-            "%s is plain text, which pyinfra prints (debug-inventory). Leave it out and set WINRM_PASSWORD, or wrap it: Secret(...) of model.secret",
-            text,
-        )
+        logger.warning(text)
 
 
 def check_run(host: str, data: Mapping[str, Any], *, needs_certificate: bool) -> None:
@@ -106,11 +107,15 @@ class _Host:
             yield from desired_problems(self.own["desired"], "desired")
 
     def plain_passwords(self) -> Iterator[str]:
-        return (key for key, value in self.merged.items() if key.endswith("_password") and isinstance(value, str))
+        for key, instead in INSTEAD.items():
+            if isinstance(self.merged.get(key), str):
+                yield f"{key} is plain text, which pyinfra prints (debug-inventory). {instead}: Secret(...) of model.secret"
 
     @property
-    def address(self) -> tuple[str, Any]:
-        return str(self.merged.get("winrm_hostname", self.name)).casefold(), self.merged.get("winrm_port")
+    def address(self) -> tuple[str, str]:
+        """Where it is reached, as text: nobody has looked yet at the types of what was given."""
+        port = self.merged.get("winrm_port", default_port(self.merged.get("winrm_scheme")))
+        return str(self.merged.get("winrm_hostname", self.name)).casefold(), str(port)
 
 
 # -- group data --
@@ -225,7 +230,7 @@ def _name_and_data(entry: Any) -> tuple[str | None, Mapping[str, Any]]:
 def _twice(hosts: Sequence[_Host], inventory: Path) -> Iterator[str]:
     """A host that would be worked on twice, at the same time."""
     names: dict[str, _Host] = {}
-    addresses: dict[tuple[str, Any, str], _Host] = {}
+    addresses: dict[tuple[str, str, str], _Host] = {}
     for host in hosts:
         first = names.setdefault(host.name.casefold(), host)
         if first is not host:

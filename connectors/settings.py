@@ -19,6 +19,7 @@ from model.secret import Secret
 
 PASSWORD_VARIABLE: Final = "WINRM_PASSWORD"  # noqa: S105 - the name of an environment variable
 CATALOG_PORTS: Final = (3268, 3269)
+HTTPS_PORT, HTTP_PORT = 5986, 5985
 
 
 class WinrmSettings(BaseModel):
@@ -61,7 +62,7 @@ class WinrmSettings(BaseModel):
     @classmethod
     def _port_of_scheme(cls, data: Any) -> Any:
         if isinstance(data, dict) and "port" not in data:
-            return data | {"port": 5985 if data.get("scheme") == "http" else 5986}
+            return data | {"port": default_port(data.get("scheme"))}
         return data
 
     @field_validator("hostname")
@@ -141,6 +142,11 @@ class DirectorySettings(BaseModel):
         if bool(self.user) != bool(self.password):
             raise ValueError("directory_user and directory_password belong together: give both or none")
         return self
+
+
+def default_port(scheme: object) -> int:
+    """The port of a host that names none; of no scheme, or one that is not known, that of https."""
+    return HTTP_PORT if scheme == "http" else HTTPS_PORT
 
 
 KEYS: Final = tuple(f"winrm_{name}" for name in WinrmSettings.model_fields)
