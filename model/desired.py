@@ -8,14 +8,12 @@ connectors/settings.py.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, Literal, TypeVar
 
-from lxml import etree
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     ValidationError,
     field_validator,
@@ -23,28 +21,44 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from model.forms import (
+    check_account,
+    check_bound,
+    check_folder,
+    check_group_name,
+    check_host,
+    check_namespaces,
+    check_parent,
+    check_pool_name,
+    check_site_name,
+    clean_thumbprint,
+    is_thumbprint,
+)
 from model.problems import between, line, unknown
 
+T = TypeVar("T")
 SDK_PAGE: Final = "PfWsSdk.asmx"
-SITE_NAME: Final = re.compile(r'[^\\/?;:@&=+$,|"<>]+')  # facts/iis.md 3h
-WINDOWS_PATH: Final = re.compile(r"[A-Za-z]:[\\/][^\"<>|?*:]*")
 FIRST_BUILD: Final = "4.5.202.0"  # with MFA Server and custom providers: KB4346632, facts/mim-mfa.md 3
 
 
-def clean_thumbprint(value: Any) -> Any:
-    """A thumbprint as Windows shows it: without spaces and the hidden mark that the certificate dialog copies along (facts/iis.md 3m), upper case."""
-    if not isinstance(value, str):
+def _by(check: Callable[[T], None]) -> AfterValidator:
+    """A check that leaves the value as it is, for `Annotated`."""
+
+    def checked(value: T) -> T:
+        check(value)
         return value
-    return re.sub(r"[\s\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff:]", "", value).upper()
+
+    return AfterValidator(checked)
 
 
-def _is_thumbprint(value: str) -> str:
-    if not re.fullmatch(r"[0-9A-F]{40}", value):
+def _thumbprint(value: str) -> str:
+    cleaned = clean_thumbprint(value)
+    if not is_thumbprint(cleaned):
         raise ValueError("expected the 40 hex digits of a certificate's thumbprint")
-    return value
+    return cleaned
 
 
-Thumbprint = Annotated[str, BeforeValidator(clean_thumbprint), AfterValidator(_is_thumbprint)]
+Thumbprint = Annotated[str, AfterValidator(_thumbprint)]
 Port = Annotated[int, between(1, 65535)]
 
 
@@ -59,30 +73,18 @@ class Part(BaseModel):
 class Site(Part):
     """The IIS site that holds the Web Service SDK."""
 
-    name: str = "MIM MFASDK"
+    name: Annotated[str, _by(check_site_name)] = "MIM MFASDK"
     """as IIS Manager shows it"""
-    path: str = r"C:\inetpub\wwwroot\mfasdk"
+    path: Annotated[str, _by(check_folder)] = r"C:\inetpub\wwwroot\mfasdk"
     """full path of its folder, which is made"""
     port: Port = 9999
     """of its https binding"""
-    app_pool: str = "MIM MFASDK"
+    app_pool: Annotated[str, _by(check_pool_name)] = "MIM MFASDK"
     """its application pool, which is made"""
-    host_name: str = ""
+    host_name: Annotated[str, _by(check_host)] = ""
     """host name of the binding; empty for all"""
     thumbprint: Thumbprint | None = None
     """certificate in ``LocalMachine\\My``; left out where each MFA server has its own: host data ``sdk_certificate``"""
-
-    @field_validator("name", "app_pool")
-    @classmethod
-    def _site_name(cls, value: str) -> str:
-        if not SITE_NAME.fullmatch(value) or value != value.strip():
-            raise ValueError('expected a name without \\ / ? ; : @ & = + $ , | " < > and without blanks at its ends')
-        return value
-
-    @field_validator("path")
-    @classmethod
-    def _full_path(cls, value: str) -> str:
-        return full_path(value)
 
 
 class Authentication(Part):
@@ -110,26 +112,10 @@ class Authentication(Part):
 class Admins(Part):
     """The group whose members may call the SDK, and the account that has to be one."""
 
-    group: str = "PhoneFactor Admins"
+    group: Annotated[str, _by(check_group_name)] = "PhoneFactor Admins"
     """sAMAccountName of the group; it is made when it is not there"""
-    service_account: str
+    service_account: Annotated[str, _by(check_account)]
     """account that the MIM Service runs as: ``DOMAIN\\user``, UPN, sAMAccountName, DN, SID or GUID"""
-
-    @field_validator("group")
-    @classmethod
-    def _group(cls, value: str) -> str:
-        if not value.strip():
-            raise ValueError("expected the sAMAccountName of a group")
-        return value
-
-    @field_validator("service_account")
-    @classmethod
-    def _account(cls, value: str) -> str:
-        if not value.strip():
-            raise ValueError("expected an account, like DOMAIN\\user")
-        if "/" in value and "=" not in value:
-            raise ValueError("expected DOMAIN\\user, with a backslash")
-        return value
 
 
 class Settings(Part):
@@ -141,10 +127,10 @@ class Settings(Part):
     """``LOCMFASRV``: full https address of ``PfWsSdk.asmx``; its port is the site's"""
     unused: Literal["clear", "remove"] = "clear"
     """what happens to ``LICENSE_KEY GROUP_KEY CERT_PASSWORD CertFilePath``: emptied, or taken away"""
-    parent: str | None = None
+    parent: Annotated[str, _by(check_parent)] | None = None
     """XPath to the element of the file that holds these, like ``/configuration/MfaSettings``; the root element when left out. No source tells the
     file's shape: where they stand elsewhere nothing is written, and the refusal names the place"""
-    namespaces: Mapping[str, str] | None = None
+    namespaces: Annotated[Mapping[str, str], _by(check_namespaces)] | None = None
     """prefix to namespace, for prefixes in ``parent``: ``{"m": "urn:..."}``. Children without a prefix need none"""
 
     @field_validator("username")
@@ -152,16 +138,6 @@ class Settings(Part):
     def _upn(cls, value: str) -> str:
         if not re.fullmatch(r"[^@\s\\/]+@[^@\s\\/]+\.[^@\s\\/]+", value):
             raise ValueError("expected a UPN, like mimservice@contoso.com")
-        return value
-
-    @field_validator("parent")
-    @classmethod
-    def _xpath(cls, value: str | None) -> str | None:
-        try:
-            if value is not None:
-                etree.XPath(value)
-        except etree.XPathError:
-            raise ValueError("expected an XPath 1.0 expression, like /configuration/MfaSettings") from None
         return value
 
     @field_validator("sdk_url")
@@ -179,6 +155,12 @@ class Settings(Part):
         if not value.endswith(f"/{SDK_PAGE}"):
             raise ValueError(f"expected an address that ends in /{SDK_PAGE}")
         return value
+
+    @model_validator(mode="after")
+    def _parent_is_bound(self) -> Settings:
+        if self.parent is not None:
+            check_bound(self.parent, self.namespaces or {})
+        return self
 
 
 class Mim(Part):
@@ -226,15 +208,6 @@ class Desired(Part):
         if (int(port[1]) if port else 443) != self.site.port:
             raise ValueError(f"settings.sdk_url names port {port[1] if port else 443}, site.port is {self.site.port}")
         return self
-
-
-def full_path(value: str) -> str:
-    """A full Windows path, or ValueError."""
-    if value.startswith(('"', "'")):
-        raise ValueError("expected a path without quotes")
-    if not WINDOWS_PATH.fullmatch(value):
-        raise ValueError(r"expected a full path, like C:\inetpub\wwwroot\mfasdk")
-    return value
 
 
 def parse(data: Mapping[str, Any]) -> Desired:

@@ -7,19 +7,14 @@ Pure. What must change about a site's bindings is in iis_bindings.py.
 from __future__ import annotations
 
 import ipaddress
-import re
 from dataclasses import dataclass
 from typing import Final
 
+from model.forms import canonical_host, clean_thumbprint, is_thumbprint
 from model.iis import CENTRAL_STORE, SNI, Binding, SslRecord
 
 ANY: Final = "*"  # any IPv4 address; http.sys writes 0.0.0.0
 LARGEST_PORT: Final = 65535
-THUMBPRINT_DIGITS: Final = 40
-_LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
-_HOST_LENGTH: Final = 253
-# What the certificate dialog and mails put between the digits: white space, colons, dashes, marks without width (U+200E first of all).
-_THUMBPRINT_NOISE: Final = re.compile(r"[\s:\-\u00ad\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 
 
 @dataclass(frozen=True)
@@ -92,25 +87,6 @@ def bracketed(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-def canonical_host(text: str) -> str:
-    """
-    A host name in lower-case punycode, "" for none or `*`. A first label `*` is kept: IIS 10 takes `*.contoso.com`.
-
-    Raises ValueError where it is not a host name.
-    """
-    bare = text.strip().rstrip(".") if text.strip() != "." else "."
-    if bare in {"", ANY}:
-        return ""
-    wildcard, name = ("*.", bare[2:]) if bare.startswith("*.") else ("", bare)
-    try:
-        ascii_name = name.lower() if name.isascii() else name.encode("idna").decode("ascii").lower()
-    except UnicodeError:
-        raise ValueError(f"{text!r} is not a host name") from None
-    if len(ascii_name) > _HOST_LENGTH or not all(_LABEL.fullmatch(label) for label in ascii_name.split(".")):
-        raise ValueError(f"{text!r} is not a host name")
-    return wildcard + ascii_name
-
-
 def record_name(place: Endpoint, ssl_flags: int) -> tuple[str, str]:
     """Kind and endpoint of the http.sys record that answers for a binding (facts/iis.md 3 n and 4); compare with `record_key`."""
     if ssl_flags & CENTRAL_STORE:
@@ -141,12 +117,8 @@ def record_key(record: SslRecord) -> tuple[str, str]:
 
 
 def canonical_thumbprint(text: str) -> str:
-    """
-    A SHA-1 thumbprint as 40 upper-case hex digits; blanks, colons and the invisible U+200E that the certificate dialog copies are dropped.
-
-    Raises ValueError that says what is left over.
-    """
-    digits = _THUMBPRINT_NOISE.sub("", text).upper()
-    if len(digits) != THUMBPRINT_DIGITS or not re.fullmatch(r"[0-9A-F]*", digits):
-        raise ValueError(f"thumbprint {text!r} is not {THUMBPRINT_DIGITS} hex digits ({len(digits)} characters)")
+    """A SHA-1 thumbprint as 40 upper-case hex digits. Raises ValueError that says what is left over where it is none."""
+    digits = clean_thumbprint(text)
+    if not is_thumbprint(digits):
+        raise ValueError(f"thumbprint {text!r} is not 40 hex digits ({len(digits)} characters)")
     return digits

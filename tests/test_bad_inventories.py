@@ -86,6 +86,14 @@ def host(*says: str, **own: Any) -> Case:
     return groups(*(f"host mim01: {text}" for text in says), mim_servers=[("@winrm/mim01", own)])
 
 
+POOL: Final = (
+    'expected a name of up to 64 characters without | < > & \\ " / [ ] + = ; : , ? * @ and without blanks at its ends'
+)
+OWN_FOLDER: Final = r"expected a folder of its own, like C:\inetpub\wwwroot\mfasdk, not a whole drive"
+GROUP: Final = 'expected the sAMAccountName of a group: up to 64 characters without " / \\ [ ] : ; | = , + * ? < >'
+ENDS: Final = "expected the sAMAccountName of a group, without blanks at its ends and a dot at its end"
+ONE_BACKSLASH: Final = "expected DOMAIN\\user, with one backslash between two names"
+HOST_NAME: Final = "expected a host name, like mfa.contoso.com, or an empty text"
 UNQUOTED: Final = "expected a path without quotes"
 CASES: Final = {
     # the desired state
@@ -120,7 +128,7 @@ CASES: Final = {
         site={"name": "MIM/MFASDK"},
     ),
     "a pool without a name": desired(
-        "site.app_pool is '', expected a name without \\ / ? ; : @ & = + $ , | \" < > and without blanks at its ends",
+        f"site.app_pool is '', {POOL}",
         site={"app_pool": ""},
     ),
     "a path in quotes": desired(
@@ -129,6 +137,35 @@ CASES: Final = {
     "a relative path": desired(
         "site.path is 'inetpub\\\\mfasdk', expected a full path, like C:\\inetpub\\wwwroot\\mfasdk",
         site={"path": "inetpub\\mfasdk"},
+    ),
+    "a path with a variable": desired(
+        "site.path is 'C:\\\\in%x\\\\y', expected a path without %, with the folder's own name in place of a variable",
+        site={"path": r"C:\in%x\y"},
+    ),
+    "a path with a blank at its end": desired(
+        "site.path is 'C:\\\\inetpub ', expected a path without blanks at its ends", site={"path": "C:\\inetpub "}
+    ),
+    "a path with a line end in it": desired(
+        "site.path is 'C:\\\\inet\\npub', expected a full path, like C:\\inetpub\\wwwroot\\mfasdk",
+        site={"path": "C:\\inet\npub"},
+    ),
+    "a drive": desired(f"site.path is 'C:/', {OWN_FOLDER}", site={"path": "C:/"}),
+    "a drive with a dot": desired(f"site.path is 'C:\\\\.', {OWN_FOLDER}", site={"path": "C:\\."}),
+    "a drive by a way round": desired(
+        f"site.path is 'C:\\\\x\\\\..\\\\..\\\\', {OWN_FOLDER}", site={"path": "C:\\x\\..\\..\\"}
+    ),
+    "a drive with a name that Windows drops": desired(
+        f"site.path is 'C:\\\\...\\\\', {OWN_FOLDER}", site={"path": "C:\\...\\"}
+    ),
+    "a pool with letters that IIS refuses": desired(f"site.app_pool is 'a[b]*', {POOL}", site={"app_pool": "a[b]*"}),
+    "a pool with a name that is too long": desired(
+        f"site.app_pool is '{'p' * 65}', {POOL}", site={"app_pool": "p" * 65}
+    ),
+    "a host name with blanks": desired(
+        f"site.host_name is 'not a host', {HOST_NAME}", site={"host_name": "not a host"}
+    ),
+    "a host name with a port": desired(
+        f"site.host_name is 'mfa01:9999', {HOST_NAME}", site={"host_name": "mfa01:9999"}
     ),
     "a thumbprint that is too short": desired(
         f"site.thumbprint is '{THUMBPRINT[:39]}', expected the 40 hex digits of a certificate's thumbprint",
@@ -162,6 +199,18 @@ CASES: Final = {
     "a missing account": desired("admins.service_account is missing", admins={"service_account": None}),
     "an empty name of the group": desired(
         "admins.group is '', expected the sAMAccountName of a group", admins={"group": ""}
+    ),
+    "a group with letters that no name has": desired(f"admins.group is 'a/b*', {GROUP}", admins={"group": "a/b*"}),
+    "a group with a name that is too long": desired(
+        f"admins.group is '{'g' * 65}', {GROUP}", admins={"group": "g" * 65}
+    ),
+    "a group with a dot at its end": desired(f"admins.group is 'Admins.', {ENDS}", admins={"group": "Admins."}),
+    "a group with a blank before it": desired(f"admins.group is ' Admins', {ENDS}", admins={"group": " Admins"}),
+    "an account with two backslashes": desired(
+        f"admins.service_account is 'C\\\\a\\\\b', {ONE_BACKSLASH}", admins={"service_account": r"C\a\b"}
+    ),
+    "an account without a domain before its backslash": desired(
+        f"admins.service_account is '\\\\mimservice', {ONE_BACKSLASH}", admins={"service_account": r"\mimservice"}
     ),
     "a username that is no UPN": desired(
         "settings.username is 'CONTOSO\\\\mimservice', expected a UPN, like mimservice@contoso.com",
@@ -203,6 +252,35 @@ CASES: Final = {
     "an empty parent": desired(
         "settings.parent is '', expected an XPath 1.0 expression, like /configuration/MfaSettings",
         settings={"parent": ""},
+    ),
+    "a parent that is a number": desired(
+        "settings.parent is 'count(/a)', expected the path of an element, like /configuration/MfaSettings",
+        settings={"parent": "count(/a)"},
+    ),
+    "a parent with a function that there is not": desired(
+        "settings.parent is 'first(/a)', expected an XPath 1.0 expression, like /configuration/MfaSettings",
+        settings={"parent": "first(/a)"},
+    ),
+    "a parent with a prefix and no namespaces": desired(
+        "settings: parent is 'm:a/b', whose prefix m is not in namespaces (there: none)", settings={"parent": "m:a/b"}
+    ),
+    "a parent with a prefix in a condition that is not in its namespaces": desired(
+        "settings: parent is \"/a[m:b='n:c']\", whose prefix m is not in namespaces (there: k, n)",
+        settings={"parent": "/a[m:b='n:c']", "namespaces": {"n": "urn:n", "k": "urn:k"}},
+    ),
+    "a namespace for no prefix": desired(
+        "settings.namespaces: '' is bound to 'x': a prefix and a namespace are needed, XPath 1.0 has no default",
+        settings={"namespaces": {"": "x"}},
+    ),
+    "a prefix without a namespace": desired(
+        "settings.namespaces: 'm' is bound to '': a prefix and a namespace are needed, XPath 1.0 has no default",
+        settings={"namespaces": {"m": ""}},
+    ),
+    "a prefix that is no name": desired(
+        "settings.namespaces: '1' is not a prefix that can be bound", settings={"namespaces": {"1": "urn:x"}}
+    ),
+    "a prefix that is XML's own": desired(
+        "settings.namespaces: 'xmlns' is not a prefix that can be bound", settings={"namespaces": {"xmlns": "urn:x"}}
     ),
     "a namespace without its prefix": desired(
         "settings.namespaces is 'urn:mfa', expected a dict", settings={"namespaces": "urn:mfa"}
@@ -269,6 +347,20 @@ CASES: Final = {
         "hosts a and b of mfa_servers are one: both have winrm_hostname 'mfa01.contoso.com'",
         mfa_servers=[(f"@winrm/{name}", {"winrm_hostname": "mfa01.contoso.com"}) for name in "ab"],
     ),
+    "two hosts that are one machine, one of them with the port that is the default": groups(
+        "hosts a and b of mfa_servers are one: both have winrm_hostname 'mfa01.contoso.com'",
+        mfa_servers=[
+            ("@winrm/a", {"winrm_hostname": "mfa01.contoso.com"}),
+            ("@winrm/b", {"winrm_hostname": "mfa01.contoso.com", "winrm_port": 5986}),
+        ],
+    ),
+    "two hosts that are one machine over http": groups(
+        "hosts a and b of mfa_servers are one: both have winrm_hostname 'mfa01.contoso.com'",
+        mfa_servers=[
+            ("@winrm/a", {"winrm_hostname": "mfa01.contoso.com", "winrm_scheme": "http"}),
+            ("@winrm/b", {"winrm_hostname": "mfa01.contoso.com", "winrm_port": 5985}),
+        ],
+    ),
     "a host in two groups": groups(
         "host mim01 is in mfa_servers and in mim_servers", mfa_servers=["@winrm/mim01"], mim_servers=["@winrm/mim01"]
     ),
@@ -306,6 +398,7 @@ CASES: Final = {
     "transport certificate without one": host(
         "transport certificate needs winrm_certificate and winrm_certificate_key", winrm_transport="certificate"
     ),
+    "a port that is a list": host("winrm_port is [5986], expected a whole number, without quotes", winrm_port=[5986]),
     "winrm_port 0": host("winrm_port is 0, expected 1 to 65535", winrm_port=0),
     "winrm_operation_timeout": host("winrm_operation_timeout is 3600, expected 1 to 55", winrm_operation_timeout=3600),
     "winrm_verify as text": host("winrm_verify is 'no', expected True or False", winrm_verify="no"),
@@ -401,6 +494,24 @@ RIGHT_ONES: Final = {
     "a thumbprint as the certificate dialog gives it, with U+200E": desired(
         site={"thumbprint": "\u200e01 23 45 67 89 ab cd ef 01 23 45 67 89 ab cd ef 01 23 45 67"}
     ),
+    "a thumbprint with dashes": desired(
+        site={"thumbprint": "01-23-45-67-89-ab-cd-ef-01-23-45-67-89-ab-cd-ef-01-23-45-67"}
+    ),
+    "two ports of one address": groups(
+        mim_servers=[
+            ("@winrm/a", {"winrm_hostname": "mim.contoso.com"}),
+            ("@winrm/b", {"winrm_hostname": "mim.contoso.com", "winrm_scheme": "http"}),
+        ]
+    ),
+    "names at the edge of what is legal": desired(
+        site={"path": r"D:\a\..\b c.d\e-f_g(1)", "app_pool": "$" + "p" * 63, "host_name": "*.bücher.contoso.com"},
+        admins={"group": "Größe @ Müller & Söhne" + "g" * 42, "service_account": r"CN=a\\b\,c/d,DC=contoso,DC=com"},
+        settings={
+            "parent": "/m:a[@xml:lang='k:x']/descendant::m:b[1] | //c[count(m:d) = 1]",
+            "namespaces": {"m": "urn:m"},
+        },
+    ),
+    "a host name for any": desired(site={"host_name": "*"}),
     "MIM servers alone": Case((), desired(site={"thumbprint": None}).data, {"mim_servers": ["@winrm/mim01"]}),
     "data for a whole group": groups(mim_servers=(["@winrm/mim01", "@winrm/mim02"], {"winrm_user": "CONTOSO\\admin"})),
     "a password that is a Secret": groups(mim_servers=[("@winrm/mim01", {"winrm_password": Secret(PASSWORD)})]),
@@ -444,6 +555,15 @@ def test_a_password_in_clear_is_warned_about_and_not_shown(tmp_path: Path) -> No
     with warnings() as seen:
         check(str(written(tmp_path, case)), **case.groups)
     assert seen == [f"ours.py: hosts mim01, mim02: winrm_password {PLAIN}"]
+
+
+def test_a_password_of_the_directory_in_clear_is_warned_about_in_words_of_its_own(tmp_path: Path) -> None:
+    own = {"directory_user": "CONTOSO\\admin", "directory_password": PASSWORD}
+    case = groups(mim_servers=[("@winrm/mim01", own)])
+    with warnings() as seen:
+        check(str(written(tmp_path, case)), **case.groups)
+    plain = "is plain text, which pyinfra prints (debug-inventory). Wrap it: Secret(...) of model.secret"
+    assert seen == [f"ours.py: host mim01: directory_password {plain}"]
 
 
 def test_host_data_that_no_inventory_checked_is_refused_when_the_host_is_opened() -> None:

@@ -138,6 +138,7 @@ SPELLINGS = {
     "lower case": DIGITS.lower(),
     "pairs with blanks": " ".join(DIGITS[at : at + 2] for at in range(0, 40, 2)),
     "pairs with colons": ":".join(DIGITS[at : at + 2] for at in range(0, 40, 2)),
+    "pairs with dashes": "-".join(DIGITS[at : at + 2] for at in range(0, 40, 2)),
     "the dialog's invisible mark first": "\u200e" + DIGITS,
     "a line end": DIGITS + "\r\n",
 }
@@ -148,7 +149,7 @@ def test_a_thumbprint_is_cleaned(text: str) -> None:
     assert canonical_thumbprint(text) == DIGITS
 
 
-@pytest.mark.parametrize("text", ["", DIGITS[:-1], DIGITS + "0", "G" + DIGITS[1:], "é" * 40, "٣" * 40])
+@pytest.mark.parametrize("text", ["", DIGITS[:-1], DIGITS + "0", "G" + DIGITS[1:], "é" * 40, "٣" * 40, "\ufb00" * 20])
 def test_what_is_not_a_thumbprint_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not 40 hex digits"):
         canonical_thumbprint(text)
