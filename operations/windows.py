@@ -145,6 +145,8 @@ class ServiceStep(HostCall):
         super().__init__(
             "Set-ServiceState", service=step.service, state=step.state, expected=step.expected, timeout_s=timeout_s
         )
+        # The step may wait `timeout_s` at the host; the call itself needs a little longer than that.
+        self.connector_arguments = {"_timeout": timeout_s + 30}
 
     @classmethod
     def all_of(cls, service: str, wanted: Sequence[Step], timeout_s: int) -> list[HostCall]:
