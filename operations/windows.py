@@ -145,8 +145,6 @@ class ServiceStep(HostCall):
         super().__init__(
             "Set-ServiceState", service=step.service, state=step.state, expected=step.expected, timeout_s=timeout_s
         )
-        # The step may wait `timeout_s` at the host; the call itself needs a little longer than that.
-        self.connector_arguments = {"_timeout": timeout_s + 30}
 
     @classmethod
     def all_of(cls, service: str, wanted: Sequence[Step], timeout_s: int) -> list[HostCall]:
@@ -155,7 +153,10 @@ class ServiceStep(HostCall):
 
     @override
     def execute(self, state: State, host: Host, connector_arguments: Any) -> tuple[bool, CommandOutput]:
-        ok, output = super().execute(state, host, connector_arguments)
+        # The step may wait `timeout_s` at the host, the call itself needs a little longer; a `_timeout` of the user's counts before that.
+        given = connector_arguments.copy()
+        given["_timeout"] = given.get("_timeout") or self.timeout_s + 30
+        ok, output = super().execute(state, host, given)
         if ok:
             return ok, output
         _mark_failed(host, self.of, output.stderr)

@@ -17,6 +17,7 @@ from pyinfra.context import ctx_host, ctx_state
 from connectors.call import Refuse
 from facts.windows import WindowsService
 from lab.engine import Service
+from lab.python_engine import PythonMachine
 from lab.seed import MFA_SETTINGS, MIM_FOLDER
 from operations.windows import not_restartable, one_after_the_other, stopped_by, windows_service
 from operations.xml import xml_elements
@@ -78,11 +79,16 @@ def test_a_file_that_is_newer_than_the_process_restarts_it_once(lab: OpLab) -> N
 
 @pytest.mark.slow
 def test_a_service_that_another_stopped_meanwhile_is_not_stopped_again(lab: OpLab) -> None:
+    planned = told(WHAT, "process: started (time) -> restarted: asked for")
+    refused = (
+        f"Set-ServiceState {NAME}: is stopped, expected running [conflict]. "
+        "It changed since it was read; this call wrote nothing. Run again."
+    )
     run = lab.run(windows_service, service=NAME, restart=True, meanwhile=lambda: stop(lab))
-    assert (run.writes, run.failed, len(run.shown)) == (("Set-ServiceState",), True, 2)
-    assert "[conflict]" in run.shown[1]
+    assert run == Run((planned, refused), ("Set-ServiceState",), failed=True)
     assert lab.machine().service_state(NAME)[0] == "stopped"
-    assert lab.run(windows_service, service=NAME).shown == (told(WHAT, "state: stopped -> running"),)
+    started = told(WHAT, "state: stopped -> running")
+    assert lab.run(windows_service, service=NAME) == Run((started,), ("Set-ServiceState",))
 
 
 def test_a_file_that_an_earlier_operation_will_write_is_a_reason_in_the_dry_run(quick: OpLab) -> None:
@@ -145,11 +151,16 @@ def test_dependents_come_back_when_the_service_itself_does_not_stop_and_what_sta
         machine.add_service(Service("Late", r"C:\Late\Late.exe", depends_on=(NAME,), start="manual", running=True))
 
     run = quick.run(windows_service, service=NAME, restart=True, meanwhile=meanwhile)
-    assert run.failed
-    assert [line for line in run.shown if line.endswith("runs again")] == [
-        "service First runs again",
-        "service Second runs again",
-    ]
+    again = "running -> stopped, then started again"
+    planned = told(
+        WHAT,
+        "process: started (time) -> restarted: asked for",
+        f"dependent First: {again}",
+        f"dependent Second: {again}",
+    )
+    refused = f"Set-ServiceState {NAME}: the service Late depends on it and is running [busy]."
+    back = ("service First runs again", "service Second runs again")
+    assert run == Run((planned, refused, *back), ("Set-ServiceState",) * 5, failed=True)
     assert [machine.service_state(name)[0] for name in (NAME, "First", "Second", "Late")] == ["running"] * 4
 
 
@@ -186,16 +197,29 @@ def test_a_restart_whose_start_fails_says_that_the_service_is_stopped_now_and_wh
     assert machine.service_state("Broken") == ("stopped", None)
 
 
+@pytest.mark.slow
+def test_the_timeout_of_the_user_ends_a_step_although_the_service_may_take_longer(quick: OpLab) -> None:
+    machine = quick.machine()
+    assert isinstance(machine, PythonMachine)
+    machine.add_service(Service("Slow", r"C:\Slow\Slow.exe", running=False))
+    machine.hang_service("Slow")
+    run = quick.run(windows_service, service="Slow", timeout_s=3, _timeout=1)
+    planned = told("service Slow", "state: stopped -> running")
+    ended = "Set-ServiceState took too long and was ended: outcome unknown, run again: every operation compares first"
+    assert run == Run((planned, ended), ("Set-ServiceState",), failed=True)
+
+
 def test_a_service_that_does_not_come_up_fails_the_host(quick: OpLab) -> None:
     machine = quick.machine()
     machine.add_service(Service("Broken", r"C:\Broken\Broken.exe", running=False, broken=True))
     run = quick.run(windows_service, service="Broken")
-    assert (run.writes, run.failed, run.shown[0]) == (
-        ("Set-ServiceState",),
-        True,
-        told("service Broken", "state: stopped -> running"),
+    planned = told("service Broken", "state: stopped -> running")
+    refused = (
+        "Set-ServiceState Broken: the program of the service Broken did not answer the service control manager; "
+        "it is stopped, expected running (0x8007041D) [timeout]. What it is now: run again."
     )
-    assert quick.run(windows_service, service="Broken", dry=True).failed is False  # the next run tries again
+    assert run == Run((planned, refused), ("Set-ServiceState",), failed=True)
+    assert quick.run(windows_service, service="Broken", dry=True) == Run((planned,))  # the next run tries again
 
 
 def test_the_next_host_of_a_rolling_restart_is_told_why_the_one_before_failed() -> None:
