@@ -136,20 +136,21 @@ def test_each_shape_and_encoding_is_changed_in_its_elements_alone(tmp_path: Path
         assert lab.run(xml_elements, dry=True, **wanted) == Run()
 
 
-def test_unused_elements_can_be_removed_and_all_is_taken_back_from_the_backup(quick: OpLab) -> None:
+def test_unused_elements_can_be_removed_and_all_is_taken_back_from_the_backup(lab: OpLab) -> None:
     before = mfa_settings()
     wanted: dict[str, Any] = {"file": MFA_SETTINGS, "remove": UNUSED}
-    run = quick.run(xml_elements, **wanted)
+    run = lab.run(xml_elements, **wanted)
     shown = [f"{name}: (secret) -> (secret) changed" for name in SECRETS]
     certificate = rf"CertFilePath: {MIM_FOLDER}\MfaCerts\cert_key.p12 -> (absent)"
-    assert run.shown == (told(MFA_SETTINGS, f"backup: (absent) -> {backup_of(before)}", *shown, certificate),)
-    after = quick.machine().read_file(MFA_SETTINGS)
+    with_backup = told(MFA_SETTINGS, f"backup: (absent) -> {backup_of(before)}", *shown, certificate)
+    assert run == Run((with_backup,), ("Copy-File", "Write-File"))
+    after = lab.machine().read_file(MFA_SETTINGS)
     assert after is not None
     assert [name for name in UNUSED if name.encode() in after] == []
-    kept = quick.machine().read_file(backup_of(before))
+    kept = lab.machine().read_file(backup_of(before))
     assert kept == before
-    quick.machine().write_file(MFA_SETTINGS, kept)
-    assert quick.run(xml_elements, **wanted).shown == (
+    lab.machine().write_file(MFA_SETTINGS, kept)
+    assert lab.run(xml_elements, **wanted).shown == (
         told(MFA_SETTINGS, *shown, certificate),
     )  # the backup is there already
 
