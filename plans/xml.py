@@ -7,7 +7,7 @@ xml_edits.py, how it gets into the bytes in splice.py, how the parent is found i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,7 +17,7 @@ from model.change import Change, PlanError
 from model.files import LARGEST_FILE, FileContent
 from model.names import fold
 from model.secret import Secret
-from model.xml import Text, XmlElement, XmlFile, XmlWanted, local_name
+from model.xml import NAMING, Text, XmlElement, XmlFile, XmlWanted, local_name
 from plans.splice import NOT_XML, XML_NAMESPACE, splice
 from plans.xml_document import Document, attributes, leaf_text
 from plans.xml_edits import Add, Edit, Remove, SetAttribute, SetText
@@ -177,9 +177,18 @@ class _Children:
             seen[tag] = name
 
     def refuse_elsewhere(self) -> None:
-        """Raise PlanError where none of the names stands below the parent, but one of them does somewhere else: another parent is meant."""
+        """
+        Raise PlanError where none of the names stands below the parent, but one of them does somewhere else: another parent is meant.
+
+        Or where the document says one of them by an attribute: that may be what is read. Where some of the names are below the parent, only it and
+        its children are asked for the others.
+        """
         names = [*self.wanted.set, *self.wanted.clear, *self.wanted.remove]
-        if not self.wanted.refuse_elsewhere or any(self.named(name) for name in names):
+        if not self.wanted.refuse_elsewhere:
+            return
+        missing = [name for name in names if not self.named(name)]
+        if len(missing) < len(names):
+            self._refuse_attributes([self.parent, *self.parent.iterchildren("*")], missing)
             return
         below: dict[str, str] = {}
         for element in self.document.elements:
@@ -196,6 +205,29 @@ class _Children:
                 f"none of {', '.join(names)} is below <{_tag(self.parent)}> on line {self.document.line(self.parent)}, but {found}{more}: "
                 f"{self.wanted.refuse_elsewhere}"
             )
+        self._refuse_attributes(self.document.elements, [*names, *self.wanted.refuse_if])
+
+    def _refuse_attributes(self, elements: Iterable[etree._Element], names: Sequence[str]) -> None:
+        for name, place, _ in self._by_attribute(elements, names):
+            raise PlanError(
+                f"there is no {name} below <{_tag(self.parent)}> on line {self.document.line(self.parent)}, but {place}: "
+                "which of the two would count is not known, so none is added. Change this file by hand"
+            )
+
+    def _by_attribute(
+        self, elements: Iterable[etree._Element], names: Sequence[str]
+    ) -> Iterator[tuple[str, str, bool]]:
+        """Names that elements have as an attribute's name, or as what one says they are about (NAMING): name, place, whether it is not empty."""
+        for element, name in ((element, name) for element in elements for name in names):
+            values = {etree.QName(key).localname: value for key, value in attributes(element).items()}
+            for local, value in values.items():
+                if self._alike(local, local_name(name)):
+                    line = self.document.line(element)
+                    yield name, f"attribute {local} of <{_tag(element)}> on line {line}", value != ""
+                elif local.lower() in NAMING and self._alike(value.strip(), local_name(name)):
+                    others = any(text for key, text in values.items() if key.lower() not in NAMING)
+                    place = f'<{_tag(element)} {local}="{value}"> on line {self.document.line(element)}'
+                    yield name, place, others or leaf_text(element) != ""
 
     def refuse(self) -> None:
         """Raise PlanError where an element that must be absent or empty is neither; a name without a prefix means any namespace here."""
@@ -207,6 +239,9 @@ class _Children:
                 if self._alike(*map(str, same)) and leaf_text(child) != "":
                     line = self.document.line(child)
                     raise PlanError(f"<{_tag(child)}> on line {line} is not empty: {reason}")
+            for _, place, filled in self._by_attribute(everywhere or (), [name]):
+                if filled:
+                    raise PlanError(f"{place} is not empty: {reason}")
 
     def set(self) -> Iterator[tuple[Change, Edit | None]]:
         """Texts that differ, and elements that are missing."""

@@ -455,7 +455,7 @@ def test_what_cannot_be_done_is_refused(before: str, wanted: dict[str, Any], tex
     assert str(refused.value) == text
 
 
-ELSEWHERE: Final = {
+ELSEWHERE: Final[dict[str, tuple[str, dict[str, Any], str]]] = {
     "in a root that holds the parent": (
         "<configuration>\n<MfaSettings>\n<LICENSE_KEY>x</LICENSE_KEY></MfaSettings></configuration>",
         {},
@@ -493,6 +493,44 @@ ELSEWHERE: Final = {
         "<CustomPhoneProvider> on line 2 is not empty: why",
     ),
 }
+BY_HAND: Final = "which of the two would count is not known, so none is added. Change this file by hand"
+BY_ATTRIBUTE: Final[dict[str, tuple[str, dict[str, Any], str]]] = {
+    "as an attribute of the parent": (
+        "<MfaSettings LOCMFA='false'/>",
+        {},
+        f"there is no LOCMFA below <MfaSettings> on line 1, but attribute LOCMFA of <MfaSettings> on line 1: {BY_HAND}",
+    ),
+    "as a key, in another spelling": (
+        "<MfaSettings>\n<add key=' locMfa ' value='false'/></MfaSettings>",
+        {"ignore_case": True},
+        f'there is no LOCMFA below <MfaSettings> on line 1, but <add key=" locMfa "> on line 2: {BY_HAND}',
+    ),
+    "as an id somewhere": (
+        "<a><b>\n<c Id='LICENSE_KEY'>x</c></b></a>",
+        {},
+        f'there is no LICENSE_KEY below <a> on line 1, but <c Id="LICENSE_KEY"> on line 2: {BY_HAND}',
+    ),
+    "as a key beside another that is an element": (
+        "<a><LICENSE_KEY/>\n<add name='LOCMFA'/></a>",
+        {},
+        f'there is no LOCMFA below <a> on line 1, but <add name="LOCMFA"> on line 2: {BY_HAND}',
+    ),
+    "one that must be empty and is not, as a key": (
+        "<a><LOCMFA/><LICENSE_KEY/>\n<add key='CustomPhoneProvider' value='x.dll'/></a>",
+        {},
+        '<add key="CustomPhoneProvider"> on line 2 is not empty: why',
+    ),
+    "one that must be empty and is not, as an attribute": (
+        "<a><LOCMFA/>\n<b><c CustomPhoneProvider='x.dll'/></b></a>",
+        {},
+        "attribute CustomPhoneProvider of <c> on line 2 is not empty: why",
+    ),
+    "one that must be empty and is not, as a key beside a text": (
+        "<a><LOCMFA/>\n<add key='CustomPhoneProvider'>x.dll</add></a>",
+        {},
+        '<add key="CustomPhoneProvider"> on line 2 is not empty: why',
+    ),
+}
 NAMED: Final[dict[str, Any]] = {
     "set": {"LOCMFA": "true"},
     "clear": ("LICENSE_KEY",),
@@ -500,7 +538,7 @@ NAMED: Final[dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize(("before", "more", "text"), ELSEWHERE.values(), ids=ELSEWHERE)
+@pytest.mark.parametrize(("before", "more", "text"), (ELSEWHERE | BY_ATTRIBUTE).values(), ids=ELSEWHERE | BY_ATTRIBUTE)
 def test_names_that_stand_elsewhere_alone_are_refused_where_that_is_asked_for(
     before: str, more: dict[str, Any], text: str
 ) -> None:
@@ -513,7 +551,14 @@ def test_names_that_stand_elsewhere_alone_are_refused_where_that_is_asked_for(
 
 @pytest.mark.parametrize(
     "before",
-    ["<a/>", "<a><LOCMFA/><b><LICENSE_KEY>x</LICENSE_KEY></b></a>", "<a><b><LOCMF/></b><!-- LOCMFA --></a>"],
+    [
+        "<a/>",
+        "<a><LOCMFA/><b><LICENSE_KEY>x</LICENSE_KEY></b></a>",
+        "<a><b><LOCMF/></b><!-- LOCMFA --></a>",
+        "<a><add key='LOCMFASRV' value='LOCMFA'/></a>",
+        "<a><LOCMFA/><b><b LICENSE_KEY='x'><c id='LICENSE_KEY'/></b></b></a>",
+        "<a><LOCMFA id='LOCMFA'/><b CustomPhoneProvider=''/><add key='CustomPhoneProvider' value=''/></a>",
+    ],
 )
 def test_names_that_stand_nowhere_or_below_the_parent_too_are_not_elsewhere_alone(before: str) -> None:
     plans = [plan_elements(file(before), XmlWanted(**NAMED, refuse_elsewhere=text)) for text in ("say so", "")]
