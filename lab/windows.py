@@ -95,7 +95,7 @@ def set_service_state(
         raise VerbError("missing", service, "no service has this name")
     record = _record(machine, name)
     if record.state != expected:
-        raise VerbError("conflict", service, f"is {record.state}, expected {expected}")
+        raise VerbError("conflict", service, f"it is {record.state}, expected {expected}")
     if state == "running" and record.state == "stopped":
         _start(machine, name, service)
     elif state == "stopped" and record.state == "running":

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pytest
 from pyinfra.api import StringCommand
+from pyinfra.connectors.util import CommandOutput
 from pyinfra.context import ctx_host, ctx_state
 
 from connectors.call import Refuse
@@ -19,8 +20,9 @@ from facts.windows import WindowsService
 from lab.engine import Service
 from lab.python_engine import PythonMachine
 from lab.seed import MFA_SETTINGS, MIM_FOLDER
-from operations.windows import not_restartable, one_after_the_other, stopped_by, windows_service
+from operations.windows import ServiceStep, not_restartable, one_after_the_other, stopped_by, windows_service
 from operations.xml import xml_elements
+from plans.windows import Step
 from tests.oplab import OpLab, Run, fixtures, told
 
 pytestmark = pytest.mark.slow
@@ -81,7 +83,7 @@ def test_a_file_that_is_newer_than_the_process_restarts_it_once(lab: OpLab) -> N
 def test_a_service_that_another_stopped_meanwhile_is_not_stopped_again(lab: OpLab) -> None:
     planned = told(WHAT, "process: started (time) -> restarted: asked for")
     refused = (
-        f"Set-ServiceState {NAME}: is stopped, expected running [conflict]. "
+        f"Set-ServiceState {NAME}: it is stopped, expected running [conflict]. "
         "It changed since it was read; this call wrote nothing. Run again."
     )
     run = lab.run(windows_service, service=NAME, restart=True, meanwhile=lambda: stop(lab))
@@ -195,6 +197,23 @@ def test_a_restart_whose_start_fails_says_that_the_service_is_stopped_now_and_wh
     )
     assert run == Run((planned, refused, stopped), RESTART, failed=True)
     assert machine.service_state("Broken") == ("stopped", None)
+
+
+@pytest.mark.parametrize(("given", "wanted"), [({}, 150), ({"_timeout": None}, 150), ({"_timeout": 7}, 7)])
+def test_a_call_waits_half_a_minute_longer_than_its_step_unless_the_user_says_how_long(
+    given: dict[str, Any], wanted: int
+) -> None:
+    step = ServiceStep(NAME, Step(NAME, "running", "stopped"), (), 120)
+    seen: list[dict[str, Any]] = []
+
+    def run_shell_command(_command: StringCommand, **arguments: Any) -> tuple[bool, CommandOutput]:
+        seen.append(arguments)
+        return True, CommandOutput([])
+
+    far: Any = SimpleNamespace(run_shell_command=run_shell_command)
+    run: Any = SimpleNamespace(print_output=False, print_input=False)
+    assert step.execute(run, far, dict(given))[0]
+    assert seen == [{"print_output": False, "print_input": False, "_timeout": wanted}]
 
 
 @pytest.mark.slow
