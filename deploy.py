@@ -33,22 +33,10 @@ if "mfa_servers" in host.groups:
     if wanted.authentication.windows:
         iis_module(name="Windows Authentication is installed", module="WindowsAuthenticationModule", site=site.name)
     https = {"protocol": "https", "port": site.port, "host": site.host_name, "thumbprint": thumbprint_of(given)}
-    iis_site(
-        name="Certificate, folder and port of the SDK's site can serve it",
-        site=site.name,
-        path=site.path,
-        app_pool=site.app_pool,
-        bindings=[https],
-        check_only=True,
-    )
+    sdk = {"site": site.name, "path": site.path, "app_pool": site.app_pool, "bindings": [https]}
+    iis_site(name="Certificate, folder and port of the SDK's site can serve it", **sdk, check_only=True)
     iis_app_pool(name="The SDK's app pool", app_pool=site.app_pool)
-    iis_site(
-        name="The SDK's https site on an empty directory",
-        site=site.name,
-        path=site.path,
-        app_pool=site.app_pool,
-        bindings=[https],
-    )
+    iis_site(name="The SDK's https site on an empty directory", **sdk)
     iis_auth(
         name="The SDK asks for a Windows account",
         site=site.name,
