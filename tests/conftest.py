@@ -1,7 +1,7 @@
 """
 What all tests share: `--require all` takes no excuse, and how many contract cases ran is counted and printed.
 
-Fixtures are beside the tests that use them.
+Fixtures are beside the tests that use them, but for the machines that tests of several files take turns at.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -90,6 +90,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return machines_of(nodeid)
 
     return ByMachine(config, log)
+
+
+@pytest.fixture(scope="session")
+def real_labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """What tests/oplab.py takes its real Windows machines from."""
+    from tests.oplab import RealLabs  # noqa: PLC0415 - not everybody runs an operation
+
+    with RealLabs(tmp_path_factory.mktemp("real")) as labs:
+        yield labs
 
 
 @pytest.hookimpl(wrapper=True)

@@ -39,8 +39,10 @@ from lab import samba, template, verbs
 from lab.control import Role
 from lab.engine import Machine
 from lab.lab import EngineName, Lab, Seed
+from lab.powershell_engine import WineMachine
 from lab.python_engine import PythonMachine
 from model.secret import Secret
+from tests.put_back import PutBack
 
 ROLES: Final[Mapping[str, Role]] = {"dc01": "dc", "mfa01": "mfa", "mim01": "mim"}
 PYINFRAS_OWN: Final = ("Connected", "Success", "No changes", "Skipped", "Error: executed", "--> ", "noop:")
@@ -104,10 +106,15 @@ def fixtures(host: str) -> tuple[Any, Any]:
     The fixtures `lab`, of both engines, and `quick`, of the twin alone, for a file whose operation works on this host:
 
         lab, quick = fixtures("mfa01")
+
+    A real Windows machine is one of a test before, as it was when it was new.
     """
 
     @pytest.fixture(params=engines(ROLES[host]))
     def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpLab]:
+        if request.param == "powershell" and ROLES[host] != "dc":
+            yield request.getfixturevalue("real_labs").one(host)
+            return
         with OpLab(tmp_path, request.param, host) as started:
             yield started
 
@@ -237,6 +244,37 @@ class OpLab(AbstractContextManager["OpLab"]):
         """One fact of a host."""
         with self._pyinfra(host) as run, ctx_host.use(run.host):
             return read(fact, **arguments)
+
+
+class RealLabs(AbstractContextManager["RealLabs"]):
+    """Labs of real Windows machines, each for test after test: it takes seconds to come up, and a part of one to be as it was."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._made = 0
+        self._labs: dict[str, tuple[OpLab, PutBack]] = {}
+
+    def one(self, host: str) -> OpLab:
+        """A lab with this host as it was when it was new; what it was given to before is over."""
+        known = self._labs.get(host)
+        if known is not None and not known[1]():
+            self._labs.pop(host)[0].__exit__(None, None, None)
+            known = None
+        if known is None:
+            self._made += 1
+            lab = OpLab(self._root / str(self._made), "powershell", host).__enter__()
+            machine = lab.machine()
+            assert isinstance(machine, WineMachine)
+            known = self._labs[host] = lab, PutBack(machine)
+        return known[0]
+
+    @override
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with ExitStack() as ends:
+            for lab, _ in self._labs.values():
+                ends.push(lab)
 
 
 class _Pyinfra(AbstractContextManager["_Pyinfra"]):

@@ -8,7 +8,7 @@ rhythm runs with three roots.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +18,7 @@ import pytest
 from lab.engine import Machine
 from lab.seed import MFA_SETTINGS, MIM_FOLDER, NAMESPACE, Role, Root, mfa_settings, seed
 from operations.xml import xml_elements
-from tests.oplab import OpLab, Run, engines, told
+from tests.oplab import OpLab, Run, fixtures, told
 
 pytestmark = pytest.mark.slow
 
@@ -43,20 +43,7 @@ def shaped(machine: Machine, role: Role, build: str | None, *, root: Root, encod
     seed(machine, role, root=root, encoding=encoding)
 
 
-def started(tmp_path: Path, engine: Any, root: Root = "plain", encoding: str = "utf-8") -> OpLab:
-    return OpLab(tmp_path, engine, "mim01", seed=partial(shaped, root=root, encoding=encoding))
-
-
-@pytest.fixture(params=engines("mim"))
-def lab(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpLab]:
-    with started(tmp_path, request.param) as lab:
-        yield lab
-
-
-@pytest.fixture
-def quick(tmp_path: Path) -> Iterator[OpLab]:
-    with started(tmp_path, "python") as lab:
-        yield lab
+lab, quick = fixtures("mim01")
 
 
 def backup_of(data: bytes) -> str:
@@ -127,7 +114,7 @@ def test_settings_are_written_once_with_a_backup_and_not_over_another_change(lab
 @pytest.mark.parametrize("root", PARENTS)
 def test_each_shape_and_encoding_is_changed_in_its_elements_alone(tmp_path: Path, root: Root, encoding: str) -> None:
     before, wanted = mfa_settings(root, encoding), WANTED | PARENTS[root]
-    with started(tmp_path, "python", root, encoding) as lab:
+    with OpLab(tmp_path, "python", "mim01", seed=partial(shaped, root=root, encoding=encoding)) as lab:
         run = lab.run(xml_elements, **wanted)
         assert (run.writes, run.failed) == (("Copy-File", "Write-File"), False)
         what = f"{wanted['parent']} in {MFA_SETTINGS}" if "parent" in wanted else MFA_SETTINGS
