@@ -1,5 +1,5 @@
 """
-`pyinfra` as a user types it, in a process of its own, against a lab of this process.
+`pyinfra` as a user types it, in a process of its own (tests/ready_pyinfra.py), against a lab of this process.
 
 The inventory and its group data are files that are written here; desired state is the lab's own, with what a test changes in it.
 """
@@ -9,8 +9,6 @@ from __future__ import annotations
 import os
 import re
 import runpy
-import subprocess
-import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from lab.engine import Machine
 from lab.journal import StateChange
 from lab.lab import EngineName, Lab, Seed
 from lab.seed import certificate
+from tests import ready_pyinfra
 from tests.oplab import files_of
 
 TREE: Final = Path(__file__).parents[1]
@@ -130,17 +129,10 @@ class CliLab(AbstractContextManager["CliLab"]):
         + inventory: another one than that of `write_inventory`
         """
         words = [inventory or str(self.folder / "site.py"), *([deploy] if deploy else []), *arguments]
-        done = subprocess.run(  # noqa: S603 - our own words
-            [str(Path(sys.executable).with_name("pyinfra")), *words],
-            cwd=TREE,
-            env={**os.environ, "PYINFRA_PROGRESS": "off", "PYTHONPATH": str(TREE), **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            timeout=TIMEOUT_S,
-        )
-        out, err = (COLOURS.sub("", data.decode()) for data in (done.stdout, done.stderr))
-        return Done(done.returncode, out, err)
+        kept = {**os.environ, "PYINFRA_PROGRESS": "off", "PYTHONPATH": str(TREE), **(environment or {})}
+        code, *outputs = ready_pyinfra.run(words, kept, TIMEOUT_S)
+        out, err = (COLOURS.sub("", data.decode()) for data in outputs)
+        return Done(code, out, err)
 
     def changes(self, since: int) -> list[tuple[str, StateChange]]:
         """What the lab's journal holds after a mark, by host."""

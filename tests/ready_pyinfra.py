@@ -1,0 +1,108 @@
+"""
+`pyinfra` for the hundred runs of tests/clilab.py: a process that has loaded it, and forks for each, since loading is half of a run's time.
+
+Nothing of ours is loaded before the fork, and the run is pyinfra's own `main` with its own exit. What a user types starts a process of its own:
+tests/test_docs.py and tests/test_demo.py do that.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+TREE: Final = Path(__file__).parents[1]
+OUTPUTS: Final = ("out", "err")
+LOADED: Final = ("lxml.etree", "pydantic", "winrm")  # after gevent has patched what they use
+
+
+@cache
+def _server() -> subprocess.Popen[bytes]:
+    """The process that forks, one for each process of tests."""
+    started = subprocess.Popen(  # noqa: S603 - this file
+        # -P: not the folder of this file, whose modules a run would find instead of others.
+        [sys.executable, "-P", __file__],
+        env={**os.environ, "PYINFRA_PROGRESS": "off", "PYTHONPATH": str(TREE)},
+        cwd=TREE,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+    def end() -> None:
+        assert started.stdin is not None
+        assert started.stdout is not None
+        started.stdin.close()
+        started.stdout.close()
+        started.wait()
+
+    atexit.register(end)
+    return started
+
+
+def run(words: Sequence[str], environment: Mapping[str, str], timeout_s: float) -> tuple[int, bytes, bytes]:
+    """`pyinfra WORD...` in the root of the repository: exit code, stdout, stderr. Raises TimeoutError, and every run to come does."""
+    server = _server()
+    assert server.stdin is not None
+    assert server.stdout is not None
+    with tempfile.TemporaryDirectory() as folder:
+        request = {"words": list(words), "environment": dict(environment), "folder": folder}
+        server.stdin.write(json.dumps(request).encode() + b"\n")
+        server.stdin.flush()
+        if not select.select([server.stdout], [], [], timeout_s)[0]:
+            os.killpg(server.pid, signal.SIGKILL)
+            raise TimeoutError(f"pyinfra {' '.join(words)} did not end within {timeout_s} s")
+        code = int(server.stdout.readline())
+        out, err = (Path(folder, name).read_bytes() for name in OUTPUTS)
+    return code, out, err
+
+
+def _serve() -> None:
+    """Forks for each line of stdin and answers with the exit code; returns in the child, as the run that it has become."""
+    for name in LOADED:
+        importlib.import_module(name)
+    # gevent's own would start a loop of events in this process; a run starts its own.
+    fork, waitpid = (monkey.get_original("os", name) for name in ("fork", "waitpid"))
+    for line in sys.stdin.buffer:
+        pid = fork()
+        if pid == 0:
+            reinit()
+            _become(json.loads(line))
+            return
+        _, status = waitpid(pid, 0)
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        sys.stdout.flush()
+    raise SystemExit
+
+
+def _become(request: Mapping[str, object]) -> None:
+    words, environment, folder = request["words"], request["environment"], request["folder"]
+    assert isinstance(words, list)
+    assert isinstance(environment, dict)
+    os.environ.clear()
+    os.environ.update(environment)
+    files = [os.open(os.devnull, os.O_RDONLY)]
+    files += [os.open(f"{folder}/{name}", os.O_WRONLY | os.O_CREAT, 0o600) for name in OUTPUTS]
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+        os.close(file)
+    sys.argv = ["pyinfra", *words]
+
+
+if __name__ == "__main__":
+    # Only here: a process of tests is never patched.
+    from gevent import monkey, reinit
+    from pyinfra_cli.main import main
+
+    _serve()
+    sys.exit(main())
