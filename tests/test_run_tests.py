@@ -17,7 +17,7 @@ from tests.contract.cases import Variant
 from tools import run_tests
 from tools.run_tests import Result, coverage_lines, spans
 
-PARTS = ["not slow and not powershell", "slow and not powershell", "powershell"]
+PARTS = ["not slow and not powershell", "slow and not (powershell or variant)", "powershell or variant"]
 NO_WINE = "no real PowerShell on a Windows API was tried: x"
 NO_SAMBA = "no real directory was asked: that takes {}. Run `make engines` and the tests as root"
 

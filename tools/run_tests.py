@@ -1,8 +1,8 @@
 """
-All tests, in three parts: what needs nothing but Python first, then what is slow, then what runs real engines. Behind `make test`.
+All tests, in three parts: what needs nothing but Python first, then what is slow, then real engines and the contract's variants. Behind `make test`.
 
     python tools/run_tests.py                      what this machine has; the last lines say what was left out
-    python tools/run_tests.py --require all        nothing is left out: whatever is skipped fails; coverage is measured of all but the real engines
+    python tools/run_tests.py --require all        nothing is left out: whatever is skipped fails; coverage is measured of the first two
     python tools/run_tests.py --require engines    the real engines must be there; what else this machine lacks is skipped
 
 Coverage of the first two is combined and printed in short, with the files that have little of it. Exit code 0 only when everything passed, and, where
@@ -63,11 +63,11 @@ def main(arguments: Sequence[str]) -> int:
         results = [run(data, "fast", "not slow and not powershell", chosen.require, measure=measure)]
         if not chosen.fast:
             say("The slow part")
-            results.append(run(data, "slow", "slow and not powershell", chosen.require, measure=measure))
-            say("The real engines")
+            results.append(run(data, "slow", "slow and not (powershell or variant)", chosen.require, measure=measure))
+            say("The real engines, and the contract in other modes and cultures")
             # What of them is not here is skipped test by test: one that is missing does not keep the others from being tried.
-            # Not measured: they run through the same code of ours as the part before, which under coverage takes a third longer.
-            results.append(run(data, "engines", "powershell", chosen.require, measure=False))
+            # Not measured: they run through the same code of ours as the parts before, and under coverage that takes twice as long.
+            results.append(run(data, "engines", "powershell or variant", chosen.require, measure=False))
         if measure:
             complaints.append(coverage(data, judged=not chosen.fast and not left_out))
     if not chosen.fast and not left_out:
@@ -93,7 +93,7 @@ def run(data: Path, name: str, marks: str, require: str | None, *, measure: bool
     report = data / f"{name}.json"
     measured = ["coverage", "run", f"--data-file={data / '.coverage'}", "-m"] if measure else []
     command = [sys.executable, "-m", *measured, "pytest", "-q"]
-    command += ["-n", "auto", "--dist", "load" if name == "fast" else "loadgroup", "-m", marks, f"--counts={report}"]
+    command += ["-n", "auto", "--dist", "loadgroup" if name == "engines" else "load", "-m", marks, f"--counts={report}"]
     command += ["--require", "all"] if require == "all" else []
     # Where the environment forbids to keep what was compiled, every worker, pyinfra and lab that a test starts compiles all of it again.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}

@@ -59,7 +59,7 @@ def marks_of(variant: Variant, hosts: Collection[str]) -> list[pytest.MarkDecora
     """The marks of a case that asks for these hosts: what needs wine is not left out where only Samba is missing, nor the other way round."""
     if variant.engine != "powershell":
         # Another mode or culture of the twin is for the thorough part of the suite.
-        return [] if variant in (*PLAIN, SERVER) else [pytest.mark.slow]
+        return [] if variant in (*PLAIN, SERVER) else [pytest.mark.slow, pytest.mark.variant]
     reasons = [why for host in sorted(hosts) if (why := absent(host))]
     skipped = [pytest.mark.skipif(True, reason=reasons[0])] if reasons else []
     return [pytest.mark.powershell, *skipped]
