@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 REQUIRE ?=
 
-.PHONY: demo setup test check engines docs mutants bench clean
+.PHONY: demo setup test check style types engines docs mutants bench clean
 
 demo: setup
 	$(PY) tools/demo.py
@@ -19,11 +19,16 @@ test: setup
 	$(PY) tools/run_tests.py $(if $(REQUIRE),--require $(REQUIRE))
 
 check: setup
+	$(MAKE) --no-print-directory -j2 style types
+
+style: setup
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/mypy
 	$(PY) tools/docs.py --check
 	$(PY) tools/check_powershell.py $(if $(CI),--required)
+
+types: setup
+	.venv/bin/mypy
 
 engines: setup
 	$(PY) tools/engines.py

@@ -13,7 +13,7 @@ from facts.windows import WindowsService
 from model.desired import parse
 from operations.ad import ad_group, ad_group_member
 from operations.hosts import first_active
-from operations.iis import iis_app_pool, iis_auth, iis_module, iis_site
+from operations.iis import iis_app_pool, iis_auth, iis_site
 from operations.mim import NewMembership, mim_build, not_ready
 from operations.order import section, turn
 from operations.windows import not_restartable, stopped_by, windows_service, windows_service_folder
@@ -29,21 +29,20 @@ is_mim = "mim_servers" in host.groups
 
 section(name="Azure MFA Server, step 4: the IIS web application that hosts the SDK")
 if "mfa_servers" in host.groups:
-    # What would be refused is looked for before anything is written: with -y nothing is planned ahead.
-    if wanted.authentication.windows:
-        iis_module(name="Windows Authentication is installed", module="WindowsAuthenticationModule", site=site.name)
     https = {"protocol": "https", "port": site.port, "host": site.host_name, "thumbprint": thumbprint_of(given)}
     sdk = {"site": site.name, "path": site.path, "app_pool": site.app_pool, "bindings": [https]}
+    asked = {
+        "site": site.name,
+        "anonymous": wanted.authentication.anonymous,
+        "windows": wanted.authentication.windows,
+        "providers": wanted.authentication.providers if wanted.authentication.windows else None,
+    }
+    # What would be refused is looked for before anything is written: with -y nothing is planned ahead.
+    iis_auth(name="The SDK can ask for a Windows account", **asked, check_only=True)
     iis_site(name="Certificate, folder and port of the SDK's site can serve it", **sdk, check_only=True)
     iis_app_pool(name="The SDK's app pool", app_pool=site.app_pool)
     iis_site(name="The SDK's https site on an empty directory", **sdk)
-    iis_auth(
-        name="The SDK asks for a Windows account",
-        site=site.name,
-        anonymous=wanted.authentication.anonymous,
-        windows=wanted.authentication.windows,
-        providers=wanted.authentication.providers if wanted.authentication.windows else None,
-    )
+    iis_auth(name="The SDK asks for a Windows account", **asked)
 
 section(name="Azure MFA Server, step 4, final step: the MIM service account in PhoneFactor Admins")
 if directory is not None and host.name == directory.name:  # one domain controller does it for all

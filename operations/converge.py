@@ -138,7 +138,7 @@ def written(thing: str, on: Host | None = None) -> bool:
 
 def announce(what: str, changes: Sequence[Change], thing: str = "", after: str = "") -> None:
     """
-    Show what would change, once a run, and record it for drift. Counts always; property by property with --diff or -v.
+    Show what would change, once a run: what prepare showed is not shown again. Counts always; property by property with --diff or -v.
 
     + after: the thing that has to be made first, in the words in which it was announced
     """

@@ -38,7 +38,7 @@ from model.iis import (
 from model.names import fold
 from model.secret import Secret
 from operations.converge import ParentMissingError, announced, converge, require
-from plans.iis import overridden, plan_app_pool, plan_authentication, require_module
+from plans.iis import overridden, plan_app_pool, plan_authentication
 from plans.iis_site import (
     WEB_CONFIG,
     canonical_path,
@@ -63,31 +63,6 @@ PARTS: Final[Mapping[str, type]] = {  # of a binding that is given as a dict
     "store": str,
     "sni": bool,
 }
-
-
-@operation()
-def iis_module(module: str, site: str) -> Generator[StringCommand, None, None]:
-    """
-    Require a module of IIS: a host on which it is not installed, or does not run at the site, fails here, in the dry run too.
-
-    + module: its name, as ``globalModules`` has it
-    + site: name of the site, in any case; one that is not there yet is asked for by what it would inherit
-
-    Changes nothing, ever. Put it before the first operation that writes for the site: with ``-y`` pyinfra plans nothing ahead, and what ``iis_auth``
-    refuses would be refused only after pool and site are written.
-
-    **Example:**
-
-    .. code:: python
-
-        iis_module(name="The SDK can ask for a Windows account", module="WindowsAuthenticationModule", site="MIM MFASDK")
-    """
-
-    def check(found: Authentication) -> str:
-        require_module(found, module, f"site {site}")
-        return f"{module} runs at site {site}"
-
-    yield from require(f"the modules of site {site}", read=lambda: read(IisAuthentication, site=site), check=check)
 
 
 @operation()
@@ -237,21 +212,20 @@ def iis_site(
                 "Set-IisState", kind="site", name=name, state=found.state, expected=now.read.state or UNKNOWN
             )
 
-    def check(now: SiteInputs) -> str:
-        try:
-            plan_site(now, _wanted_site(site, present, path, app_pool, bindings, running))
-        except PlanError as error:
-            raise PlanError(f"site {site}: {error}") from None
-        return f"site {site}: nothing stands in its way"
+    def get() -> SiteInputs | Unread:
+        return _site_inputs(site, present, path, app_pool, bindings, running)
 
     if check_only:
-        yield from require(
-            f"site {site}", read=lambda: _site_inputs(site, present, path, app_pool, bindings, running), check=check
+        # Not `plan`, which tells the operations to come of what this one would make.
+        yield from _looked_ahead(
+            f"site {site}",
+            get,
+            lambda now: plan_site(now, _wanted_site(site, present, path, app_pool, bindings, running)),
         )
         return
     yield from converge(
         f"site {site}",
-        read=lambda: _site_inputs(site, present, path, app_pool, bindings, running),
+        read=get,
         plan=_told(plan),
         write=_listed(write),
         thing=f"site:{fold(site)}" if present else "",
@@ -268,6 +242,7 @@ def iis_auth(
     basic: bool | None = None,
     digest: bool | None = None,
     providers: Sequence[str] | None = None,
+    check_only: bool = False,
 ) -> Generator[StringCommand, None, None]:
     """
     Switch authentication schemes of an IIS site or application on or off.
@@ -279,6 +254,8 @@ def iis_auth(
     + basic: whether Basic Authentication is on
     + digest: whether Digest Authentication is on
     + providers: providers of Windows Authentication in the order in which they are offered, ``["Negotiate", "NTLM"]``; ``None`` leaves them alone
+    + check_only: change nothing, ever: what would be refused fails the host here. Put it before the operations that make the pool and the site:
+      with ``-y`` pyinfra plans nothing ahead, and it would be refused only after these. A site that is not there is no reason then
 
     What counts is compared: a web.config that overrides is named with file and line and nothing is written. A scheme that is as wanted only by such a
     file is stored as wanted, too, so that it stays so without the file; providers are not, that is said with ``-v``. All changes are one commit of
@@ -304,14 +281,36 @@ def iis_auth(
         yield HostCall("Edit-IisConfig", guard=now.guard, edits=list(plan(now).edits))
 
     what = f"authentication of {site}{path if path.startswith('/') else f'/{path}'}"
+
+    def get() -> Authentication | Unread:
+        return read(IisAuthentication, site=site, path=path)
+
+    if check_only:
+        yield from _looked_ahead(what, get, plan)
+        return
     yield from converge(
         what,
-        read=lambda: read(IisAuthentication, site=site, path=path),
+        read=get,
         plan=_told(plan),
         write=_listed(write),
         thing=f"authentication:{fold(site)}/{fold(path.strip('/'))}",
         noop=lambda now: f"{what} is as wanted; {text}" if (text := overridden(now, wanted)) else "",
     )
+
+
+def _looked_ahead(
+    what: str, get: Callable[[], T | Unread], plan: Callable[[T], Plan]
+) -> Generator[StringCommand, None, None]:
+    """Refuses what a plan refuses, and does nothing else: a parent that is missing may be made by an operation to come."""
+
+    def check(now: T) -> str:
+        try:
+            plan(now)
+        except PlanError as error:
+            raise PlanError(f"{what}: {error}") from None
+        return f"{what}: nothing stands in its way"
+
+    yield from require(what, read=get, check=check)
 
 
 def _told(plan: Callable[[T], Plan]) -> Callable[[T], Sequence[Change]]:

@@ -180,9 +180,9 @@ def plan_authentication(now: Authentication, wanted: WantedAuthentication, site:
     _check_authentication(wanted)
     for scheme, enabled in wanted.schemes.items():
         if enabled:
-            require_module(now, MODULES[scheme], scheme)
+            _require_module(now, MODULES[scheme], scheme)
     if wanted.providers is not None:
-        require_module(now, MODULES["windows"], "windows, whose providers are named,")
+        _require_module(now, MODULES["windows"], "windows, whose providers are named,")
     location = location_of(now.site or site, now.path)
     changes: list[Change] = []
     edits: list[Edit] = []
@@ -235,7 +235,7 @@ def _check_authentication(wanted: WantedAuthentication) -> None:
             raise PlanError(f"providers are {wanted.providers!r}, expected names such as Negotiate and NTLM, each once")
 
 
-def require_module(now: Authentication, module: str, what: str) -> None:
+def _require_module(now: Authentication, module: str, what: str) -> None:
     """
     Require a module in globalModules and among those of the location that was read.
 

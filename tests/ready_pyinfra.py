@@ -21,9 +21,16 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from gevent import monkey, reinit
+
 TREE: Final = Path(__file__).parents[1]
 OUTPUTS: Final = ("out", "err")
-LOADED: Final = ("lxml.etree", "pydantic", "winrm")  # after gevent has patched what they use
+LOADED: Final = (
+    "pyinfra_cli.main",
+    "lxml.etree",
+    "pydantic",
+    "winrm",
+)  # the first patches, for gevent, what the others use
 
 
 @cache
@@ -100,9 +107,6 @@ def _become(request: Mapping[str, object]) -> None:
 
 
 if __name__ == "__main__":
-    # Only here: a process of tests is never patched.
-    from gevent import monkey, reinit
-    from pyinfra_cli.main import main
-
+    # Only here, by name: a process of tests is never patched.
     _serve()
-    sys.exit(main())
+    sys.exit(sys.modules[LOADED[0]].main())

@@ -17,6 +17,7 @@ import pytest
 
 from lab.control import HOSTS, Role
 from lab.engine import Machine, Service
+from lab.iis import CONFIG
 from lab.seed import (
     BASE_DN,
     MFA_SETTINGS,
@@ -378,6 +379,51 @@ def test_a_certificate_that_is_not_there_is_found_before_the_pool_is_written_wit
     for argument in ("--dry", "-y"):
         run = lab.pyinfra(argument, "--data", f"sdk_certificate={'A' * 40}", "--limit", "mfa01")
         assert (run.code, announced(run), run.of("mfa01").count(NO_CERTIFICATE)) == (1, {}, 1)
+    assert lab.changes(since) == []
+
+
+LOCKS_OUT: Final = (
+    b"<configuration><system.webServer><security><authentication>"
+    b'<windowsAuthentication enabled="false" />'
+    b"</authentication></security></system.webServer></configuration>"
+)
+
+
+def without_windows_authentication(machine: Machine, role: Role, build: str | None) -> None:
+    seed(machine, role)
+    if role == "mfa":
+        data = machine.read_file(CONFIG)
+        assert data is not None
+        image = b'<add name="WindowsAuthenticationModule" image="%windir%\\System32\\inetsrv\\authsspi.dll" />'
+        machine.write_file(CONFIG, data.replace(image, b""))
+
+
+def test_a_missing_windows_authentication_is_found_before_the_pool_is_written_with_y_too(tmp_path: Path) -> None:
+    text = (
+        f"authentication of {SITE}/: windows needs WindowsAuthenticationModule, which is not installed (globalModules). "
+        "Install Web-Windows-Auth, run again."
+    )
+    with CliLab(tmp_path, hosts={"mfa01": "mfa"}, seed=without_windows_authentication) as lab:
+        start = lab.states()
+        for argument in ("--dry", "-y"):
+            run = lab.pyinfra(argument)
+            assert (run.code, announced(run), run.of("mfa01").count(text), lab.states()) == (1, {}, 1, start)
+
+
+def test_a_web_config_of_the_sdks_site_that_overrides_is_found_before_the_pool_and_the_site_are_written_with_y_too(
+    lab: CliLab,
+) -> None:
+    assert lab.pyinfra("-y", "--limit", "mfa01").code == 0
+    lab.desired["site"]["app_pool"] = "Another pool"
+    lab.write_inventory()
+    folder = lab.desired["site"]["path"]
+    lab.machine("mfa01").write_file(rf"{folder}\web.config", LOCKS_OUT)
+    since = lab.lab.mark()
+    for argument in ("--dry", "-y"):
+        run = lab.pyinfra(argument, "--limit", "mfa01")
+        refused = [line for line in run.of("mfa01") if line.startswith(f"authentication of {SITE}/: ")]
+        assert (run.code, announced(run), len(refused)) == (1, {}, 1)
+        assert rf"{folder}\web.config line 1" in refused[0]
     assert lab.changes(since) == []
 
 

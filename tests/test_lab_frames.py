@@ -16,12 +16,21 @@ from lab import frames
 
 TOKEN = "0123456789abcdef"
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(st.characters()),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(min_size=1), inner, max_size=3),
-    max_leaves=8,
-)
-requests = st.fixed_dictionaries({"verb": st.text(), "args": st.dictionaries(st.text(min_size=1), json_values)})
+
+def json_values(texts: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
+    return st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | texts,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(min_size=1), inner, max_size=3),
+        max_leaves=8,
+    )
+
+
+def bodies(values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({"verb": st.text(), "args": st.dictionaries(st.text(min_size=1), values)})
+
+
+# Half a surrogate pair is refused before a request is made (connectors/call.py); a host may well answer one.
+requests, answers = bodies(json_values(st.text())), bodies(json_values(st.text(st.characters())))
 
 
 def fields(line: bytes) -> list[str]:
@@ -59,7 +68,7 @@ def test_what_a_controller_asks_is_what_the_far_end_reads(
 
 
 @settings(max_examples=40)
-@given(requests, st.binary(max_size=60), st.integers(1, 2**40))
+@given(answers, st.binary(max_size=60), st.integers(1, 2**40))
 def test_what_the_far_end_answers_is_what_a_controller_reads_and_is_ascii(
     answer: dict[str, Any], blob: bytes, seq: int
 ) -> None:

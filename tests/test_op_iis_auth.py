@@ -115,9 +115,10 @@ def test_what_only_a_web_config_below_makes_as_wanted_is_stored_too_and_stays_wi
 
 
 WITHOUT: Final = "WindowsAuthenticationModule"
+NOT_INSTALLED: Final = (f'<add name="{WITHOUT}" image="%windir%\\System32\\inetsrv\\authsspi.dll" />', "")
 REFUSALS: Final[dict[str, tuple[tuple[str, str] | None, dict[str, Any], str]]] = {
     "a module that is not installed": (
-        (f'<add name="{WITHOUT}" image="%windir%\\System32\\inetsrv\\authsspi.dll" />', ""),
+        NOT_INSTALLED,
         WANTED,
         f"windows needs {WITHOUT}, which is not installed (globalModules). Install Web-Windows-Auth, run again.",
     ),
@@ -188,6 +189,20 @@ def test_what_an_earlier_site_of_the_name_left_counts_in_the_dry_run_as_in_the_r
     run = lab.deploy(NEW, auth)
     assert (run.shown, run.writes, run.failed) == (dry.shown, ("New-Folder", "Edit-IisConfig", "Edit-IisConfig"), False)
     assert lab.deploy(NEW, auth) == Run()
+
+
+def test_a_check_alone_refuses_what_the_operation_would_refuse_and_writes_nothing_though_the_site_is_to_come(
+    lab: OpLab,
+) -> None:
+    start, of_one_to_come = lab.state(), WANTED | {"site": "S", "check_only": True}
+    assert [lab.run(iis_auth, dry=dry, **of_one_to_come) for dry in (True, False)] == [Run(), Run()]
+    assert lab.state() == start
+    lab.edit_iis(*NOT_INSTALLED)
+    start = lab.state()
+    text = f"authentication of S/: windows needs {WITHOUT}, which is not installed (globalModules). Install Web-Windows-Auth, run again."
+    runs = [lab.deploy((iis_auth, of_one_to_come), NEW, dry=dry) for dry in (True, False)]
+    assert runs == [Run((text,), failed=True)] * 2
+    assert lab.state() == start
 
 
 def test_a_module_that_an_earlier_site_of_the_name_switched_off_is_missed_in_the_dry_run(quick: OpLab) -> None:

@@ -494,7 +494,7 @@ def test_only_what_is_missing_is_made(mim01: Host) -> None:
     assert seen.changes == {rf"folder {folder}\{name}": (None, "") for name in ("A", r"A\B", r"A\c")}
 
 
-@case("New-Folder", cites="verbs.md: The drive is missing: `missing`", error="missing")
+@case("New-Folder", cites="verbs.md: The drive is missing: `missing`", error="missing", light=True)
 def test_a_folder_on_a_drive_that_is_not_there_is_missing(mim01: Host) -> None:
     for path in (r"Q:\a\b", "Q:\\"):
         assert mim01.refused("New-Folder", path=path) == Refused("missing", path)

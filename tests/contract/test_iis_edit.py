@@ -226,7 +226,7 @@ def test_providers_in_another_order_are_cleared_and_added_in_one_commit(iis: Iis
     assert iis.file.count(b"<clear />") == 1
 
 
-@case("Edit-IisConfig", cites="iis.md: Add without Clear is a duplicate error", error="conflict")
+@case("Edit-IisConfig", cites="iis.md: Add without Clear is a duplicate error", error="conflict", light=True)
 def test_a_provider_that_is_inherited_cannot_be_added_again(iis: Iis) -> None:
     error = iis.refused(enabling(), adding_provider("ntlm"), naming="edit 2: ")
     assert error == Refused("conflict", f"{WINDOWS}@{SITE}", EXISTS)
