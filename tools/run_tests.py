@@ -93,7 +93,9 @@ def run(data: Path, name: str, marks: str, require: str | None, *, measure: bool
     report = data / f"{name}.json"
     measured = ["coverage", "run", f"--data-file={data / '.coverage'}", "-m"] if measure else []
     command = [sys.executable, "-m", *measured, "pytest", "-q"]
-    command += ["-n", "auto", "--dist", "loadgroup" if name == "engines" else "load", "-m", marks, f"--counts={report}"]
+    # In their order, not the groups of many tests first: those of one test are the longest (`make demo` on real machines) and would come last, alone.
+    spread = ["loadgroup", "--no-loadscope-reorder"] if name == "engines" else ["load"]
+    command += ["-n", "auto", "--dist", *spread, "-m", marks, f"--counts={report}"]
     command += ["--require", "all"] if require == "all" else []
     # Where the environment forbids to keep what was compiled, every worker, pyinfra and lab that a test starts compiles all of it again.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
