@@ -38,7 +38,7 @@ if "mfa_servers" in host.groups:
         "providers": wanted.authentication.providers if wanted.authentication.windows else None,
     }
     # What would be refused is looked for before anything is written: with -y nothing is planned ahead.
-    iis_auth(name="The SDK can ask for a Windows account", **asked, check_only=True)
+    iis_auth(name="The SDK can ask for a Windows account", **asked, check_only=True, moved_to=site.path)
     iis_site(name="Certificate, folder and port of the SDK's site can serve it", **sdk, check_only=True)
     iis_app_pool(name="The SDK's app pool", app_pool=site.app_pool)
     iis_site(name="The SDK's https site on an empty directory", **sdk)

@@ -43,6 +43,7 @@ from plans.iis_site import (
     WEB_CONFIG,
     canonical_path,
     certificates_of,
+    moves,
     paths_above,
     plan_site,
     to_come,
@@ -243,6 +244,7 @@ def iis_auth(
     digest: bool | None = None,
     providers: Sequence[str] | None = None,
     check_only: bool = False,
+    moved_to: str | None = None,
 ) -> Generator[StringCommand, None, None]:
     """
     Switch authentication schemes of an IIS site or application on or off.
@@ -255,7 +257,9 @@ def iis_auth(
     + digest: whether Digest Authentication is on
     + providers: providers of Windows Authentication in the order in which they are offered, ``["Negotiate", "NTLM"]``; ``None`` leaves them alone
     + check_only: change nothing, ever: what would be refused fails the host here. Put it before the operations that make the pool and the site:
-      with ``-y`` pyinfra plans nothing ahead, and it would be refused only after these. A site that is not there is no reason then
+      with ``-y`` pyinfra plans nothing ahead, and it would be refused only after these. What is not there, site or application, is no reason then
+    + moved_to: with ``check_only``, the path that an operation to come gives the site. Where it has another one now, nothing is refused here: what a
+      web.config says at the old folder is no matter, and at the new one it can be read only once the site is there
 
     What counts is compared: a web.config that overrides is named with file and line and nothing is written. A scheme that is as wanted only by such a
     file is stored as wanted, too, so that it stays so without the file; providers are not, that is said with ``-v``. All changes are one commit of
@@ -285,8 +289,15 @@ def iis_auth(
     def get() -> Authentication | Unread:
         return read(IisAuthentication, site=site, path=path)
 
+    def ahead(now: Authentication) -> Plan:
+        if moved_to is not None:
+            own = read(IisSite, site=site)
+            if not isinstance(own, Unread) and moves(own, moved_to):
+                return Plan()
+        return plan(now)
+
     if check_only:
-        yield from _looked_ahead(what, get, plan)
+        yield from _looked_ahead(what, get, ahead)
         return
     yield from converge(
         what,

@@ -244,7 +244,7 @@ def _require_module(now: Authentication, module: str, what: str) -> None:
     Raises PlanError that says which of the two lacks it.
     """
     if module not in now.global_modules:
-        feature = FEATURES.get(module, "what brings it")
+        feature = FEATURES[module]
         raise PlanError(f"{what} needs {module}, which is not installed (globalModules). Install {feature}, run again.")
     if now.modules is None:
         raise PlanError(f"{what} needs {module}, and the modules there could not be read: {now.modules_error}")

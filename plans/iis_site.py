@@ -149,6 +149,13 @@ def canonical_path(path: str) -> str:
     return normal
 
 
+def moves(now: SiteRead, path: str) -> bool:
+    """Whether the site is there with another folder than this one. Raises PlanError for a path that is none."""
+    application = None if now.site is None else now.site.application("/")
+    stored = None if application is None else application.virtual_directories.get("/")
+    return stored is not None and not _same_path(stored, path, now.environment)
+
+
 def _same_path(stored: str, wanted: str, environment: Mapping[str, str]) -> bool:
     known = {fold(name): value for name, value in environment.items()}
     full = re.sub(r"%([^%]+)%", lambda found: known.get(fold(found[1]), found[0]), stored)

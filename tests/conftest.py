@@ -68,7 +68,11 @@ def case_of(item: pytest.Item, variant: str) -> str:
 
 
 def machines_of(test: str) -> str:
-    """What a test shares machines with: the contract's cases of one variant, which have one lab; else the tests of its file."""
+    """
+    What a test shares machines with: the contract's cases of one variant have one lab, other tests share with those of their file.
+
+    The twin's cases share nothing: its labs cost nothing.
+    """
     file, _, rest = test.partition("::")
     variant = re.search(r"\[(?:.*-)?(powershell(?:-[A-Za-z-]+)?)\]$", rest)
     return f"contract {variant[1]}" if variant and "contract/" in file else file if "contract/" not in file else test

@@ -36,6 +36,7 @@ from connectors.session import Session
 from connectors.settings import WinrmSettings
 from facts.base import HostFact, read
 from lab import samba, template, verbs
+from lab.arranger import ArrangerError
 from lab.control import Role
 from lab.engine import Machine
 from lab.lab import EngineName, Lab, Seed
@@ -256,16 +257,17 @@ class RealLabs(AbstractContextManager["RealLabs"]):
 
     def one(self, host: str) -> OpLab:
         """A lab with this host as it was when it was new; what it was given to before is over."""
-        known = self._labs.get(host)
-        if known is not None and not known[1]():
-            self._labs.pop(host)[0].__exit__(None, None, None)
+        known = self._labs.pop(host, None)
+        if known is not None and not _put_back(known[1]):
+            known[0].__exit__(None, None, None)
             known = None
         if known is None:
             self._made += 1
             lab = OpLab(self._root / str(self._made), "powershell", host).__enter__()
             machine = lab.machine()
             assert isinstance(machine, WineMachine)
-            known = self._labs[host] = lab, PutBack(machine)
+            known = lab, PutBack(machine)
+        self._labs[host] = known
         return known[0]
 
     @override
@@ -275,6 +277,14 @@ class RealLabs(AbstractContextManager["RealLabs"]):
         with ExitStack() as ends:
             for lab, _ in self._labs.values():
                 ends.push(lab)
+
+
+def _put_back(machine: PutBack) -> bool:
+    """Whether it is as it was: one that a test broke is not, whatever that looks like."""
+    try:
+        return machine()
+    except (ArrangerError, OSError):
+        return False
 
 
 class _Pyinfra(AbstractContextManager["_Pyinfra"]):

@@ -8,6 +8,7 @@ tests/test_docs.py and tests/test_demo.py do that.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib
 import json
 import os
@@ -49,7 +50,8 @@ def _server() -> subprocess.Popen[bytes]:
     def end() -> None:
         assert started.stdin is not None
         assert started.stdout is not None
-        started.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            started.stdin.close()
         started.stdout.close()
         started.wait()
 
@@ -58,20 +60,34 @@ def _server() -> subprocess.Popen[bytes]:
 
 
 def run(words: Sequence[str], environment: Mapping[str, str], timeout_s: float) -> tuple[int, bytes, bytes]:
-    """`pyinfra WORD...` in the root of the repository: exit code, stdout, stderr. Raises TimeoutError, and every run to come does."""
+    """
+    `pyinfra WORD...` in the root of the repository: exit code, stdout, stderr.
+
+    + environment: of the run; what Python or pyinfra read when they start is that of the tests
+
+    Raises TimeoutError, EOFError where the process that forks is gone; the next run starts another.
+    """
     server = _server()
     assert server.stdin is not None
     assert server.stdout is not None
-    with tempfile.TemporaryDirectory() as folder:
-        request = {"words": list(words), "environment": dict(environment), "folder": folder}
-        server.stdin.write(json.dumps(request).encode() + b"\n")
-        server.stdin.flush()
-        if not select.select([server.stdout], [], [], timeout_s)[0]:
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            request = {"words": list(words), "environment": dict(environment), "folder": folder}
+            server.stdin.write(json.dumps(request).encode() + b"\n")
+            server.stdin.flush()
+            if not select.select([server.stdout], [], [], timeout_s)[0]:
+                raise TimeoutError(f"pyinfra {' '.join(words)} did not end within {timeout_s} s")
+            answer = server.stdout.readline()
+            if not answer:
+                raise EOFError(f"pyinfra {' '.join(words)}: the process that forks it is gone")
+            out, err = (Path(folder, name).read_bytes() for name in OUTPUTS)
+            return int(answer), out, err
+    except BaseException:
+        # Its answer to this run must not be taken for that to the next one.
+        _server.cache_clear()
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGKILL)
-            raise TimeoutError(f"pyinfra {' '.join(words)} did not end within {timeout_s} s")
-        code = int(server.stdout.readline())
-        out, err = (Path(folder, name).read_bytes() for name in OUTPUTS)
-    return code, out, err
+        raise
 
 
 def _serve() -> None:

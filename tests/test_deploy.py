@@ -427,6 +427,19 @@ def test_a_web_config_of_the_sdks_site_that_overrides_is_found_before_the_pool_a
     assert lab.changes(since) == []
 
 
+def test_a_site_that_moves_away_from_a_folder_whose_web_config_overrides_is_moved_and_then_asks_for_a_windows_account(
+    lab: CliLab,
+) -> None:
+    assert lab.pyinfra("-y", "--limit", "mfa01").code == 0
+    lab.machine("mfa01").write_file(rf"{lab.desired['site']['path']}\web.config", LOCKS_OUT)
+    lab.desired["site"]["path"] = r"C:\inetpub\clean"
+    lab.write_inventory()
+    run = lab.pyinfra("-y", "--limit", "mfa01")
+    assert (run.code, list(announced(run))) == (0, [f"[mfa01] site {SITE}: 2 changes"])
+    again = lab.pyinfra("-y", "--limit", "mfa01")
+    assert (again.code, announced(again)) == (0, {})
+
+
 def test_an_account_that_is_not_there_is_found_before_the_group_is_made_with_y_too(lab: CliLab) -> None:
     lab.desired["admins"] |= {"group": "Callers of the SDK", "service_account": r"CONTOSO\nobody"}
     lab.write_inventory()

@@ -89,7 +89,7 @@ def absent() -> tuple[str, ...]:
 
 
 def run(data: Path, name: str, marks: str, require: str | None, *, measure: bool) -> Result:
-    """One run of pytest, spread over the processors, under coverage or not; what shares a machine stays together."""
+    """One run of pytest, spread over the processors, under coverage or not; of the engines' part what shares a machine stays together."""
     report = data / f"{name}.json"
     measured = ["coverage", "run", f"--data-file={data / '.coverage'}", "-m"] if measure else []
     command = [sys.executable, "-m", *measured, "pytest", "-q"]
