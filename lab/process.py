@@ -32,6 +32,10 @@ from lab.engine import Output, Process
 
 STARTUP: Final = "StartupProfileData-NonInteractive"
 MARK: Final = "LAB_PROCESS"  # in the environment of a program and of all that it starts: how its children are found
+SHORT_LIVED: Final = {  # .NET settings (the number is hexadecimal): a lab's PowerShell lives for seconds, so that what is compiled a
+    "DOTNET_TieredPGO": "0",  # second time, for speed, costs a third of the processor's time and is hardly used
+    "DOTNET_TC_CallCountThreshold": "7000",
+}
 LAST_WORDS_S: Final = 0.5  # how long the output of an ended program is waited for when a child holds it open
 DRAWING: Final = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-Z\\^-~]")
 UNFINISHED: Final = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]*\x1b?|[ -/]*)?\Z")

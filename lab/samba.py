@@ -30,7 +30,7 @@ import ldap3
 from typing_extensions import override
 
 from lab.engine import Machine, Process, RegistryValue, Service
-from lab.process import EndedProcess, LocalProcess, keep_no_profile
+from lab.process import SHORT_LIVED, EndedProcess, LocalProcess, keep_no_profile
 from lab.samba_settings import SMB_CONF, write_certificate
 
 REALM: Final = "contoso.com"
@@ -212,6 +212,7 @@ class SambaMachine(Machine):
             "TERM": "xterm",
             "LC_ALL": f"{self._culture.replace('-', '_')}.UTF-8" if self._culture else "C.UTF-8",
             "LDAPTLS_CACERT": str(self.folder / "tls" / "ca.pem"),
+            **SHORT_LIVED,
             "POWERSHELL_TELEMETRY_OPTOUT": "1",
             "PSModuleAnalysisCachePath": "/dev/null",
             "POWERSHELL_UPDATECHECK": "Off",

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from lab.process import LocalProcess
+from lab.process import SHORT_LIVED, LocalProcess
 
 PROGRAMS: Final = (
     # Debian and Ubuntu: the 64-bit half alone, which needs no 32-bit architecture
@@ -75,6 +75,7 @@ class Prefix:
             "LC_ALL": locale,
             **({"LOCPATH": str(locales)} if locales is not None and (locales / locale).exists() else {}),
             "DOTNET_EnableWriteXorExecute": "0",  # else .NET dies at the first collection after compiled script
+            **SHORT_LIVED,
             "POWERSHELL_TELEMETRY_OPTOUT": "1",
             "PSModuleAnalysisCachePath": "NUL",  # a file that PowerShell writes when it pleases: no state of the machine
         }

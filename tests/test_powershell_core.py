@@ -26,7 +26,7 @@ import powershell
 from lab import template
 from lab.engine import Process
 from lab.powershell_engine import PowershellEngine, WineMachine
-from lab.process import LocalProcess
+from lab.process import SHORT_LIVED, LocalProcess
 
 TOKEN: Final = "0123456789abcdef"
 POWERSHELL: Final = r"C:\windows\System32\WindowsPowerShell\v1.0\powershell.exe"
@@ -172,6 +172,7 @@ def start(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             "PATH": "/usr/bin:/bin",
             "HOME": str(home),
             "TERM": "dumb",
+            **SHORT_LIVED,
             "POWERSHELL_TELEMETRY_OPTOUT": "1",
             "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1",
         }

@@ -14,7 +14,7 @@ import pytest
 
 import powershell
 from lab import directory_error
-from lab.process import LocalProcess
+from lab.process import SHORT_LIVED, LocalProcess
 from tests.test_powershell_core import LINUX, ON_LINUX, OPTIONS, Far, encoded, opened
 
 pytestmark = ON_LINUX
@@ -55,6 +55,7 @@ def far(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Far]:
         "PATH": "/usr/bin:/bin",
         "HOME": str(home),
         "TERM": "dumb",
+        **SHORT_LIVED,
         "POWERSHELL_TELEMETRY_OPTOUT": "1",
         "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "1",
     }
