@@ -115,13 +115,7 @@ class CliLab(AbstractContextManager["CliLab"]):
         by_host = {host: dict(self.lab.machine(host).snapshot()) for host in self.lab.roles}
         return {**by_host, "(files)": files_of(self.lab.root, by_content=self.engine == "python")}
 
-    def pyinfra(
-        self,
-        *arguments: str,
-        deploy: str = "deploy.py",
-        inventory: str = "",
-        environment: Mapping[str, str] | None = None,
-    ) -> Done:
+    def pyinfra(self, *arguments: str, deploy: str = "deploy.py", inventory: str = "") -> Done:
         """
         `pyinfra INVENTORY DEPLOY ARGUMENT...` in the root of the repository.
 
@@ -129,7 +123,7 @@ class CliLab(AbstractContextManager["CliLab"]):
         + inventory: another one than that of `write_inventory`
         """
         words = [inventory or str(self.folder / "site.py"), *([deploy] if deploy else []), *arguments]
-        kept = {**os.environ, "PYINFRA_PROGRESS": "off", "PYTHONPATH": str(TREE), **(environment or {})}
+        kept = {**os.environ, "PYINFRA_PROGRESS": "off", "PYTHONPATH": str(TREE)}
         code, *outputs = ready_pyinfra.run(words, kept, TIMEOUT_S)
         out, err = (COLOURS.sub("", data.decode()) for data in outputs)
         return Done(code, out, err)

@@ -40,7 +40,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--server", metavar="HOST", help="tests/contract runs against this real server, see tests/contract/conftest.py"
     )
     group.addoption(
-        "--counts", metavar="FILE", type=Path, help="write how tests ended, and the counts of contract cases, as JSON"
+        "--counts",
+        metavar="FILE",
+        type=Path,
+        help="write how tests ended, why some were skipped, and the counts of contract cases, as JSON",
     )
 
 
@@ -122,10 +125,15 @@ def pytest_make_collect_report(
 def _required(report: Report, config: pytest.Config) -> Report:
     """Under `--require all` what was skipped has failed."""
     if config.getoption("--require") and report.outcome == "skipped":
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         report.outcome = "failed"
-        report.longrepr = f"--require all does not accept a skip. {reason}"
+        report.longrepr = f"--require all does not accept a skip. {_reason(report)}"
     return report
+
+
+def _reason(report: Report) -> str:
+    """Why a test or a file was skipped."""
+    told = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return told.removeprefix("Skipped: ")
 
 
 def counts(config: pytest.Config) -> Counter[str]:
@@ -173,7 +181,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if file := config.getoption("--counts"):
         reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
         outcomes = {name: len(reporter.stats.get(name, [])) for name in ("passed", "failed", "error", "skipped")}
-        file.write_text(json.dumps({"outcomes": outcomes, "contract": passed}), encoding="utf-8")
+        skipped = Counter(_reason(report) for report in reporter.stats.get("skipped", []))
+        told = {"outcomes": outcomes, "contract": passed, "skipped": skipped}
+        file.write_text(json.dumps(told), encoding="utf-8")
     whole = config.getoption("--require") and not (config.option.markexpr or config.option.keyword)
     if whole and passed and unequal(passed):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -36,11 +36,13 @@ class PutBack:
             assert place is not None
             place.rmdir()
         for key in sorted({*self._values, *_keys(now)}):  # the outer ones first: the inner ones go with them
-            before = self._values.get(key, {})
-            if self._machine.registry(key) != before:
+            before, there = self._values.get(key, {}), self._machine.registry(key)
+            if there.keys() - before.keys():
                 self._machine.remove_registry(key)
-                if before:
-                    self._machine.set_registry(key, before)
+                there = {}
+            # Only what differs: a value is read without its kind.
+            if changed := {name: value for name, value in before.items() if there.get(name) != value}:
+                self._machine.set_registry(key, changed)
         return settled(self._machine.snapshot()) == settled(self._start)
 
     def _file(self, path: str) -> None:

@@ -54,15 +54,18 @@ def run(folder: Path, text: str, *options: str) -> tuple[int, dict[str, int]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("options", "code", "outcomes"),
+    ("options", "code", "outcomes", "why"),
     [
-        ((), 0, {"passed": 1, "failed": 0, "error": 0, "skipped": 3}),
-        (("--require", "all"), 1, {"passed": 1, "failed": 1, "error": 2, "skipped": 0}),
+        ((), 0, {"passed": 1, "failed": 0, "error": 0, "skipped": 3}, {"no engine": 3}),
+        (("--require", "all"), 1, {"passed": 1, "failed": 1, "error": 2, "skipped": 0}, {}),
     ],
     ids=["a skip is no failure", "with --require all it is, wherever it comes from"],
 )
-def test_what_is_skipped(tmp_path: Path, options: tuple[str, ...], code: int, outcomes: dict[str, int]) -> None:
+def test_what_is_skipped(
+    tmp_path: Path, options: tuple[str, ...], code: int, outcomes: dict[str, int], why: dict[str, int]
+) -> None:
     assert run(tmp_path, LEAVES_OUT, *options) == (code, outcomes)
+    assert json.loads((tmp_path / "counts.json").read_text(encoding="utf-8"))["skipped"] == why
 
 
 @pytest.mark.slow

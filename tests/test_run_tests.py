@@ -93,6 +93,20 @@ def test_cases_that_passed_on_one_engine_only_fail_the_run(
     assert "test_x.py::test_a not on powershell, test_x.py::test_b not on python" in capsys.readouterr().out
 
 
+def test_what_was_skipped_is_told_once_for_each_reason_that_no_other_line_tells(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    skipped = Counter({"no curl here": 1, "why": 9, "no Samba here": 2})
+    monkeypatch.setattr(run_tests, "run", lambda *_, **__: Result(0, Counter(skipped=12), skipped=skipped))
+    monkeypatch.setattr(run_tests, "absent", lambda: ("the directory (why)",))
+    assert run_tests.main([]) == 0
+    assert [line for line in capsys.readouterr().out.splitlines() if not line.startswith("=")] == [
+        "Left out on real engines: the directory (why).",
+        "Skipped: 6 tests: no Samba here",
+        "Skipped: 3 tests: no curl here",
+    ]
+
+
 def file_of(share: float, missing: list[int]) -> dict[str, Any]:
     """A file in coverage's JSON."""
     summary = {"covered_lines": 1, "covered_branches": 0, "num_statements": 2, "num_branches": 0}

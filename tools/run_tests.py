@@ -5,8 +5,8 @@ All tests, in three parts: what needs nothing but Python first, then what is slo
     python tools/run_tests.py --require all        nothing is left out: whatever is skipped fails; coverage is measured of the first
     python tools/run_tests.py --require engines    the real engines must be there; what else this machine lacks is skipped
 
-Coverage of the first two is combined and printed in short, with the files that have little of it. Exit code 0 only when everything passed, and, where
-coverage is measured of everything, it is not below `fail_under` of pyproject.toml.
+What was skipped is told once for each reason. Coverage is printed in short, with the files that have little of it. Exit code 0 only when everything
+passed, and coverage, where all is required, is not below `fail_under` of pyproject.toml.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Result:
     code: int
     outcomes: Counter[str] = field(default_factory=Counter)
     contract: Counter[str] = field(default_factory=Counter)
+    skipped: Counter[str] = field(default_factory=Counter)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str]) -> int:
     if chosen.require and left_out:
         complaints.append("a real engine that is required did not run")
     complaints = [complaint for complaint in complaints if complaint]
-    for line in [*complaints, *(f"Left out on real engines: {what}." for what in left_out)]:
+    for line in [*complaints, *(f"Left out on real engines: {what}." for what in left_out), *skips(results, left_out)]:
         print(line)
     close(results, len(complaints), time.monotonic() - begun)
     return 1 if complaints or any(result.code for result in results) else 0
@@ -88,6 +89,14 @@ def absent() -> tuple[str, ...]:
     return left_out()
 
 
+def skips(results: Sequence[Result], told: Sequence[str]) -> Iterator[str]:
+    """What was skipped and why, a line for each reason that nothing has told yet."""
+    skipped: Counter[str] = sum((result.skipped for result in results), Counter())
+    for reason, count in skipped.most_common():
+        if not any(reason in line for line in told):
+            yield f"Skipped: {count} test{'s' if count > 1 else ''}: {reason}"
+
+
 def run(data: Path, name: str, marks: str, require: str | None, *, measure: bool) -> Result:
     """One run of pytest, spread over the processors, under coverage or not; of the engines' part what shares a machine stays together."""
     report = data / f"{name}.json"
@@ -96,14 +105,14 @@ def run(data: Path, name: str, marks: str, require: str | None, *, measure: bool
     # In their order, not the groups of many tests first: those of one test are the longest (`make demo` on real machines) and would come last, alone.
     spread = ["loadgroup", "--no-loadscope-reorder"] if name == "engines" else ["load"]
     command += ["-n", "auto", "--dist", *spread, "-m", marks, f"--counts={report}"]
-    command += ["--require", "all"] if require == "all" else []
+    # Pytest would tell a skip by file and line, each: hundreds on a machine without real engines.
+    command += ["--require", "all"] if require == "all" else ["-rfE"]
     # Where the environment forbids to keep what was compiled, every worker, pyinfra and lab that a test starts compiles all of it again.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     code = subprocess.run(command, cwd=ROOT, check=False, env=environment).returncode
     found: Mapping[str, Any] = json.loads(report.read_text(encoding="utf-8")) if report.exists() else {}
-    return Result(
-        0 if code == NO_TESTS else code, Counter(found.get("outcomes", {})), Counter(found.get("contract", {}))
-    )
+    counters = (Counter(found.get(what, {})) for what in ("outcomes", "contract", "skipped"))
+    return Result(0 if code == NO_TESTS else code, *counters)
 
 
 def unequal(results: Sequence[Result]) -> str:
