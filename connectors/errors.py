@@ -24,6 +24,12 @@ from connectors.call import READS
 from connectors.settings import WinrmSettings
 from model.error import HostError
 
+SAID_NUMBERS: Final = re.compile(
+    r" \(LDAP [0-9]+(, Windows [0-9A-F]+)?\)$"
+)  # a directory verb's own text ends with them
+NOT_PASSED_ON: Final = 82  # facts/ad.md: the logon has no second hop
+NOT_AUTHENTICATED: Final = 0x4DC
+
 
 class ConnectorError(Exception):
     """Base of all that follows: `str` is for the user, without a secret."""
@@ -191,7 +197,10 @@ def words(error: HostError) -> str:
         "timeout": " What it is now: run again.",
         "unknown": " What it is now is not known: run again, every operation compares first." if untouched else "",
     }.get(error.kind, "")
-    return f"{error.what} {error.where}: {error.why.rstrip('.')}{code} [{error.kind}].{hint}"
+    if error.ldap == NOT_PASSED_ON or (error.ldap, error.win32) == (1, NOT_AUTHENTICATED):
+        hint += " Give directory_user and directory_password in its host data."
+    why = SAID_NUMBERS.sub("", error.why.rstrip("."))
+    return f"{error.what} {error.where}: {why}{code} [{error.kind}].{hint}"
 
 
 def cannot_run(text: str) -> FailedError:

@@ -66,6 +66,7 @@ class WinrmConnector(BaseConnector):
         key: DataMeta(WinrmSettings.model_fields[key.removeprefix("winrm_")].description or key, None) for key in KEYS
     }
     __examples_doc__ = "pyinfra @winrm/mfa01 fact facts.windows.HostInfo"
+    takes_calls = True  # as data; a connector that gives their text to a shell is asked nothing (facts/base.py)
 
     def __init__(self, state: Any, host: Any) -> None:
         super().__init__(state, host)

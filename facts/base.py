@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Any, Generic, NoReturn, TypeVar
+from functools import wraps
+from inspect import signature
+from typing import Any, Final, Generic, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import FactProcessError
 from pyinfra.api.facts import FactBase
-from pyinfra.context import host, state
+from pyinfra.context import ctx_host, host, state
 from typing_extensions import override
 
 from connectors.call import Answer
 
 T = TypeVar("T")
+NOT_WINRM: Final = "echo 'this host is not one of @winrm: name it @winrm/NAME in the inventory' >&2; exit 1"
 
 
 class Unread(Enum):
@@ -47,6 +51,11 @@ class HostFact(FactBase[T | Unread], Generic[T]):
     pyinfra's global arguments (`name`), and never hold a secret: pyinfra prints them.
     """
 
+    def __init_subclass__(cls, **given: Any) -> None:
+        super().__init_subclass__(**given)
+        if "command" in vars(cls):
+            cls.command = _over_winrm(cls.command)
+
     @staticmethod
     @override
     def default() -> Unread:
@@ -66,6 +75,23 @@ class HostFact(FactBase[T | Unread], Generic[T]):
             raise FactProcessError(self.name) from ValueError(f"the host's answer has another shape: {places}")
         except (ValueError, TypeError, KeyError) as error:
             raise FactProcessError(self.name) from error
+
+
+def _over_winrm(command: Callable[..., str | StringCommand]) -> Callable[..., str | StringCommand]:
+    """
+    What makes a fact's command, for hosts of `@winrm` alone.
+
+    Every operation reads before it writes, so this is the one place. Another connector would give the line that is meant for the eye to a shell.
+    """
+
+    @wraps(command)
+    def made(*args: Any, **kwargs: Any) -> str | StringCommand:
+        if ctx_host.isset() and not getattr(host.connector, "takes_calls", False):
+            return StringCommand(NOT_WINRM)
+        return command(*args, **kwargs)
+
+    made.__signature__ = signature(command)  # type: ignore[attr-defined] # pyinfra asks the function itself, not what it wraps
+    return made
 
 
 def read(fact: type[HostFact[T]], **args: Any) -> T | Unread:

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import logging
 import os
+import re
 import signal
 import sys
 import time
@@ -35,11 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+def _build(text: str) -> str:
+    """A version as four numbers."""
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9}){3}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no build, expected four numbers like 4.5.286.0")
+    return text
+
+
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--root", default=str(control.ROOT), help="folder of the lab (default: .lab of the repository)")
     making = argparse.ArgumentParser(add_help=False, parents=[common])
-    making.add_argument("--mim-build", help="version of MIM that new machines get")
+    making.add_argument("--mim-build", type=_build, metavar="A.B.C.D", help="version of MIM that new machines get")
     making.add_argument(
         "--settings-root", choices=control.SETTINGS_ROOTS, help="shape of MfaSettings.xml that new machines get (plain)"
     )

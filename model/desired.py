@@ -30,7 +30,9 @@ from model.forms import (
     check_namespaces,
     check_parent,
     check_pool_name,
+    check_service_name,
     check_site_name,
+    check_url_host,
     clean_thumbprint,
     is_thumbprint,
 )
@@ -102,6 +104,13 @@ class Authentication(Part):
     def _list(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
 
+    @field_validator("providers")
+    @classmethod
+    def _each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value or len(set(value)) < len(value):
+            raise ValueError("expected at least one provider, each once")
+        return value
+
     @model_validator(mode="after")
     def _somebody_gets_in(self) -> Authentication:
         if not self.anonymous and not self.windows:
@@ -146,12 +155,14 @@ class Settings(Part):
         if "@" in value.partition("://")[2].partition("/")[0]:
             raise ValueError("expected an address without a user or a password in it")
         match = re.fullmatch(
-            r"(?P<scheme>[a-z]+)://(?P<host>[^/:\s]+|\[[0-9a-fA-F:]+\])(:(?P<port>\d+))?(?P<path>/\S*)", value
+            r"(?P<scheme>[a-z]+)://(?P<host>[^/:\s]+|\[[0-9a-fA-F:]+\])(:(?P<port>[0-9]{1,6}))?(?P<path>/[^\s?#]*)",
+            value,
         )
         if match is None or match["scheme"] != "https":
             raise ValueError(f"expected https://HOST:PORT/.../{SDK_PAGE}")
         if match["port"] is not None and not 1 <= int(match["port"]) <= 65535:  # noqa: PLR2004 - the range of ports
             raise ValueError("its port is not between 1 and 65535")
+        check_url_host(match["host"])
         if not value.endswith(f"/{SDK_PAGE}"):
             raise ValueError(f"expected an address that ends in /{SDK_PAGE}")
         return value
@@ -168,7 +179,7 @@ class Mim(Part):
 
     minimum_build: str = FIRST_BUILD
     """the least build, not below 4.5.202.0: an older one fails and nothing of that host is written"""
-    service: str = "FIMService"
+    service: Annotated[str, _by(check_service_name)] = "FIMService"
     """the MIM Service's own service name"""
 
     @field_validator("minimum_build")
@@ -178,13 +189,6 @@ class Mim(Part):
             raise ValueError(f"expected four numbers, like {FIRST_BUILD}")
         if [int(part) for part in value.split(".")] < [int(part) for part in FIRST_BUILD.split(".")]:
             raise ValueError(f"expected at least {FIRST_BUILD}, the first build that can call an MFA Server")
-        return value
-
-    @field_validator("service")
-    @classmethod
-    def _service(cls, value: str) -> str:
-        if not value.strip():
-            raise ValueError("expected the name of a service, like FIMService")
         return value
 
 

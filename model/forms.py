@@ -9,6 +9,7 @@ from __future__ import annotations
 import ntpath
 import re
 from collections.abc import Mapping
+from ipaddress import IPv6Address
 from typing import Final
 
 from lxml import etree
@@ -25,6 +26,8 @@ _HOST_LENGTH: Final = 253
 # What the certificate dialog and mails put between the digits: white space, colons, dashes, marks without width
 # (U+200E first of all, facts/iis.md 3 m).
 _THUMBPRINT_NOISE: Final = re.compile(r"[\s:\-\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+# Control characters, and marks without width, which come along from a dialog or a web page.
+_UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 _DN_BEGINS: Final = re.compile(r"\s*(?:[A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)+) *=")
 _LITERAL: Final = re.compile(r"\"[^\"]*\"|'[^']*'")
 # A prefix, but neither an axis (`child::`) nor part of a longer name.
@@ -85,6 +88,29 @@ def check_folder(path: str) -> None:
         raise ValueError(r"expected a folder of its own, like C:\inetpub\wwwroot\mfasdk, not a whole drive")
 
 
+def check_service_name(name: str) -> None:
+    """A service's own name: what the registry has below Services."""
+    if not name.strip():
+        raise ValueError("expected the name of a service, like FIMService")
+    if name != name.strip() or set(name) & set("/\\") or _UNSEEN.search(name):
+        raise ValueError(
+            "expected the name of a service, like FIMService, without / \\, blanks at its ends and characters that are not seen"
+        )
+
+
+def check_url_host(host: str) -> None:
+    """The host of an address: a DNS name, an IPv4 address, or an IPv6 address in brackets."""
+    try:
+        if host.startswith("["):
+            IPv6Address(host.removeprefix("[").removesuffix("]"))
+            return
+        named = canonical_host(host)
+    except ValueError:
+        named = ""
+    if not named or "*" in named:
+        raise ValueError("its host is neither a DNS name nor an address")
+
+
 def check_site_name(name: str) -> None:
     """A name that IIS takes for a site."""
     if not name or name != name.strip() or set(name) & set(NOT_IN_SITE_NAMES):
@@ -115,6 +141,10 @@ def check_account(name: str) -> None:
     r"""An account as ``DOMAIN\user``, UPN, sAMAccountName, DN, SID or GUID; which of them it is, is told where it is looked for."""
     if not name.strip():
         raise ValueError("expected an account, like DOMAIN\\user")
+    if unseen := _UNSEEN.search(name):
+        raise ValueError(
+            f"expected an account without U+{ord(unseen[0]):04X}, a character that is not seen: type it anew"
+        )
     if _DN_BEGINS.match(name):
         return
     if "/" in name:

@@ -297,7 +297,7 @@ class SiteInputs:
     All that a site's plan looks at. `at` is the controller's UTC time; `pool_found`, `folder`, `above` are None where not asked.
 
     `above` is the nearest path above an absent folder at which something stands, and what; its drive with `absent` where there is not even that.
-    `web_config`: whether the folder that a new site would get holds a web.config.
+    `web_config`: whether the folder that a site would get, a new one or one that moves, holds a web.config.
     `disagree`: the host's search for the site and the list of all sites tell otherwise whether it exists.
     """
 

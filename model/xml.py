@@ -80,6 +80,10 @@ class Secrecy:
         """Whether an element's attributes say that it is about a secret: `<add key="LICENSE_KEY" value="..."/>`."""
         return any(self.covers(value) for name, value in attributes.items() if name.lower() in NAMING)
 
+    def spared(self, name: str) -> bool:
+        """Whether the user said that this name holds none: then it does not, whatever it stands in."""
+        return local_name(name).casefold() in {local_name(one).casefold() for one in self.public}
+
 
 @dataclass(frozen=True)
 class XmlWanted:
@@ -115,7 +119,8 @@ class XmlElement:
     """
     One element as read. `text` is None where it holds elements; `line` counts from 1.
 
-    repr and JSON show a secret's text only as a mask; an empty one is shown as empty.
+    repr and JSON show a secret's text only as a mask; an empty one is shown as empty. `in_secret`: whether one of the elements around it is named
+    like a secret, `<LICENSE_KEY><value>...`.
     """
 
     name: str
@@ -124,6 +129,7 @@ class XmlElement:
     text: str | None
     attributes: Mapping[str, str]
     secrecy: Secrecy = Secrecy()
+    in_secret: bool = False
 
     def to_json(self) -> dict[str, object]:
         """With secrets masked."""
@@ -140,7 +146,7 @@ class XmlElement:
 
     @property
     def _about_secret(self) -> bool:
-        return self.secrecy.names(self.attributes)
+        return self.secrecy.names(self.attributes) or (self.in_secret and not self.secrecy.spared(self.name))
 
     def _shown_attribute(self, name: str, value: str) -> str | None:
         """One that says what the element is about is itself no secret, though `key` looks like one: unless the user or the element's name says so."""

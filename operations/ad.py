@@ -22,6 +22,7 @@ from facts.ad import AdGroup, AdGroupMember, connection_of, edited_by, elsewhere
 from facts.base import Unread, read
 from model.change import Change, PlanError
 from model.directory import Category, Group, Membership, Principal, Scope
+from operations.arguments import checked
 from operations.converge import ParentMissingError, converge, require
 from plans.ad import Edit, benign, group_edits, member_edits, named, plan_group, plan_member, refusal, to_come
 
@@ -29,6 +30,7 @@ TO_COME: Final = "groups to come"  # key of pyinfra's free dict of a host: the g
 
 
 @operation()
+@checked
 def ad_group(
     group: str,
     *,
@@ -73,6 +75,7 @@ def ad_group(
 
 
 @operation()
+@checked
 def ad_group_member(
     group: str, member: str, *, present: bool = True, check_only: bool = False, scope: Scope = "global"
 ) -> Generator[StringCommand, None, None]:

@@ -37,8 +37,9 @@ from model.iis import (
 )
 from model.names import fold
 from model.secret import Secret
+from operations.arguments import checked
 from operations.converge import ParentMissingError, announced, converge, require
-from plans.iis import overridden, plan_app_pool, plan_authentication
+from plans.iis import overridden, plan_app_pool, plan_authentication, without_deeper
 from plans.iis_site import (
     WEB_CONFIG,
     canonical_path,
@@ -54,6 +55,7 @@ T = TypeVar("T")
 TO_COME: Final = (
     "sites to come"  # key of pyinfra's free dict of a host: what this run makes of its sites, for a dry run
 )
+MOVING: Final = "sites that move"  # the same: those that get another folder, by their folded names
 UNKNOWN: Final[RunState] = "Unknown"  # expected of what was not there: it starts by itself, or does not
 PARTS: Final[Mapping[str, type]] = {  # of a binding that is given as a dict
     "protocol": str,
@@ -67,6 +69,7 @@ PARTS: Final[Mapping[str, type]] = {  # of a binding that is given as a dict
 
 
 @operation()
+@checked
 def iis_app_pool(
     app_pool: str,
     *,
@@ -141,6 +144,7 @@ def iis_app_pool(
 
 
 @operation()
+@checked
 def iis_site(
     site: str,
     *,
@@ -158,7 +162,7 @@ def iis_site(
     + present: whether it must be there. A removed site leaves its folder and the http.sys records of its certificates behind;
       every location tag at or below it goes, those that an earlier removal left too
     + path: full Windows path of its content; the folder is made. Needed for a new site; ``None`` leaves it alone, as with all that follow.
-      A new site is refused where its folder holds a web.config; other files in the folder, and folders below it, are not looked at
+      A new site, and one that moves, is refused where that folder holds a web.config; other files in it, and folders below it, are not looked at
     + app_pool: application pool of its root application; must exist
     + bindings: each a ``WantedBinding`` or a dict of ``protocol``, ``port``, ``address``, ``host``, ``thumbprint``, ``store``, ``sni``.
       Other bindings of the site, and flags that have no name here, stay as they are
@@ -189,6 +193,8 @@ def iis_site(
         found = plan_site(now, wanted)
         if found.changes and not run.is_executing:
             host.connector_data[TO_COME] = to_come(_coming(), now, wanted, found)
+            if path is not None and moves(now.read, path):
+                host.connector_data.setdefault(MOVING, set()).add(fold(site))
         return found
 
     def write(now: SiteInputs) -> Generator[HostCall, None, None]:
@@ -234,6 +240,7 @@ def iis_site(
 
 
 @operation()
+@checked
 def iis_auth(
     site: str,
     path: str = "/",
@@ -258,8 +265,8 @@ def iis_auth(
     + providers: providers of Windows Authentication in the order in which they are offered, ``["Negotiate", "NTLM"]``; ``None`` leaves them alone
     + check_only: change nothing, ever: what would be refused fails the host here. Put it before the operations that make the pool and the site:
       with ``-y`` pyinfra plans nothing ahead, and it would be refused only after these. What is not there, site or application, is no reason then
-    + moved_to: with ``check_only``, the path that an operation to come gives the site. Where it has another one now, nothing is refused here: what a
-      web.config says at the old folder is no matter, and at the new one it can be read only once the site is there
+    + moved_to: with ``check_only``, the path that an operation to come gives the site. Where it has another one now, what a web.config says at the
+      old folder is no matter; that the new one holds none is ``iis_site``'s to see
 
     What counts is compared: a web.config that overrides is named with file and line and nothing is written. A scheme that is as wanted only by such a
     file is stored as wanted, too, so that it stays so without the file; providers are not, that is said with ``-v``. All changes are one commit of
@@ -279,6 +286,10 @@ def iis_auth(
     )
 
     def plan(now: Authentication) -> Plan:
+        if fold(site) in _coming().sites and _coming().sites[fold(site)] is None:
+            raise PlanError(f"an operation before this one takes site {site!r} away. Leave one of the two out.")
+        if not run.is_executing and not path.strip("/") and fold(site) in host.connector_data.get(MOVING, ()):
+            return plan_authentication(without_deeper(now), wanted, site)
         return plan_authentication(now, wanted, site)
 
     def write(now: Authentication) -> Generator[HostCall, None, None]:
@@ -293,7 +304,7 @@ def iis_auth(
         if moved_to is not None:
             own = read(IisSite, site=site)
             if not isinstance(own, Unread) and moves(own, moved_to):
-                return Plan()
+                return plan_authentication(without_deeper(now), wanted, site)
         return plan(now)
 
     if check_only:
@@ -368,8 +379,7 @@ def _wanted_site(
 
 
 def _binding(given: WantedBinding | Mapping[str, Any]) -> WantedBinding:
-    if isinstance(given, WantedBinding):
-        return given
+    given = vars(given) if isinstance(given, WantedBinding) else given
     parts = {name: value for name, value in given.items() if value is not None}
     unknown = [name for name in parts if name not in PARTS]
     wrong = [name for name, value in parts.items() if name in PARTS and type(value) is not PARTS[name]]
@@ -429,7 +439,7 @@ def _coming() -> ToCome:
 
 
 def _surroundings(now: SiteInputs, wanted: WantedSite, certificates: Sequence[tuple[str, str]]) -> SiteInputs | Unread:
-    """Adds pool, folder and certificates; for a folder that is absent also where it would be made, for a site that is, a web.config in its folder."""
+    """Adds pool, folder and certificates; for a folder that is absent also where it would be made, for a site that gets one a web.config in it."""
     found: dict[tuple[str, str], Certificate] = {}
     for thumbprint, store in certificates:
         certificate = read(ServerCertificate, thumbprint=thumbprint, store=store)
@@ -454,7 +464,7 @@ def _surroundings(now: SiteInputs, wanted: WantedSite, certificates: Sequence[tu
             if stands.kind != "absent":
                 break
     web_config = False
-    if wanted.path is not None and folder == "folder" and now.read.site is None:
+    if wanted.path is not None and folder == "folder" and (now.read.site is None or moves(now.read, wanted.path)):
         config = read(FileState, path=ntpath.join(canonical_path(wanted.path), WEB_CONFIG))
         if isinstance(config, Unread):
             return UNREAD

@@ -18,6 +18,7 @@ from facts.base import Unread, read
 from facts.windows import InstalledProduct
 from model.windows import Products
 from operations.ad import member_id
+from operations.arguments import checked
 from operations.converge import require, written
 from operations.hosts import failed_in, on
 from plans.windows import require_build
@@ -82,6 +83,7 @@ def not_ready(directory: Host | None, *, servers: str, controllers: str) -> str:
 
 
 @operation()
+@checked
 def mim_build(minimum: str, *, product: str = PRODUCT) -> Generator[StringCommand, None, None]:
     """
     Require a build of MIM: a host with an older one fails here, in the dry run too, and nothing of it is written.

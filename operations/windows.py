@@ -13,10 +13,11 @@ from typing_extensions import override
 from connectors.call import HostCall, Refuse
 from facts.base import Unread, read
 from facts.files import FileState
-from facts.windows import WindowsService
+from facts.windows import HostInfo, WindowsService
 from model.change import Change, PlanError
 from model.files import file_id
 from model.windows import Service
+from operations.arguments import checked
 from operations.converge import announced, converge, refuse, require, written
 from plans.windows import (
     Step,
@@ -37,6 +38,7 @@ CUT: Final = "it did not come to its end there"
 
 
 @operation()
+@checked
 def windows_service(
     service: str,
     *,
@@ -74,6 +76,7 @@ def windows_service(
 
 
 @operation()
+@checked
 def windows_service_folder(service: str) -> Generator[StringCommand, None, None]:
     """
     Require that the folder of a service's program can be told: a host whose ImagePath names none fails here, in the dry run too.
@@ -109,6 +112,8 @@ def _converge(
     restarted: list[int | None] = []
 
     def plan(now: Service) -> tuple[Change, ...]:
+        if timeout_s < 0:
+            raise PlanError(f"timeout_s is {timeout_s}, expected seconds, 0 or more")
         why = _reason(now, restart=restart, reads=reads, because=because, done=bool(restarted))
         changes = plan_service(now, running=running, restart=why)
         if len(changes) > 1:  # dependents are stopped
@@ -226,13 +231,34 @@ def _reason(now: Service, *, restart: bool, reads: str | None, because: Callable
     file = read(FileState, path=reads)
     if isinstance(file, Unread):
         raise PlanError(f"{reads} could not be read, so whether {now.service} has read it cannot be told")
+    if file.kind != "file" and not announced(file_id(reads)):
+        raise PlanError(
+            f"{reads} is {'not there' if file.kind == 'absent' else 'a folder'}, expected the file that {now.service} reads"
+        )
     if now.state != "running" or (done and now.started_utc is None):
         return ""
     if now.started_utc is None and written(file_id(reads)):
         return f"{reads} was written in this run"  # when its process started cannot be told, yet it was before that
     older = older_than(now, reads, file.last_write_utc)
+    if older and (later := _later(reads, file.last_write_utc or "")):
+        if done:
+            return ""  # no process is younger than such a file, the one that was asked for neither
+        raise PlanError(later)
     # A process that started while the file was being replaced has read the old one, although it is not older than the new one's time.
     return older if older or done or not written(file_id(reads)) else f"{reads} was written in this run"
+
+
+def _later(file: str, last_write_utc: str) -> str:
+    """Why a file's time tells nothing: it is in the future of its host, and every restart would be followed by another one; "" where it is not."""
+    own = read(HostInfo)
+    if isinstance(own, Unread):
+        raise PlanError(f"the clock of the host, which the time of {file} is compared with, could not be read")
+    if last_write_utc <= own.time_utc:
+        return ""
+    return (
+        f"{file} was written at {last_write_utc}, but by the clock of the host it is {own.time_utc}: whether a process has read it cannot be told. "
+        "Set the clock or the file's time right, run again"
+    )
 
 
 def one_after_the_other(

@@ -14,11 +14,13 @@ from facts.xml import XmlElements
 from model.change import Change, PlanError
 from model.files import FileInfo, file_id
 from model.xml import Secrecy, Text, XmlFile, XmlWanted, names_of
+from operations.arguments import checked
 from operations.converge import converge
 from plans.xml import backup_path, plan_elements
 
 
 @operation()
+@checked
 def xml_elements(
     file: str,
     parent: str | None = None,

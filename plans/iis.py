@@ -7,6 +7,7 @@ Sites are in iis_site.py, the text forms of bindings in bindings.py.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from model.change import MASK, Change, PlanError, Value
@@ -77,6 +78,8 @@ def _check_pool(now: AppPoolRead, wanted: WantedAppPool) -> None:
     if not name.strip() or set(name) & set(NOT_IN_POOL_NAMES) or len(name) > LONGEST_POOL_NAME:
         text = f"pool name {name!r}: expected up to {LONGEST_POOL_NAME} characters without {NOT_IN_POOL_NAMES}"
         raise PlanError(text)
+    if wanted.rotate_password and wanted.password is None:
+        raise PlanError("rotate_password needs the password to write. Give it, or leave rotate_password out.")
     if wanted.user is None and wanted.password is None:
         if wanted.identity == "SpecificUser" and not (now.app_pool is not None and now.app_pool.user):
             raise PlanError(
@@ -206,6 +209,16 @@ def plan_authentication(now: Authentication, wanted: WantedAuthentication, site:
     if now.shared and edits:
         raise PlanError(SHARED)
     return Plan(tuple(changes), edits=tuple(edits), parent=_parent(now, site))
+
+
+def without_deeper(now: Authentication) -> Authentication:
+    """What would count if no web.config had a say: of a site that an operation before this one gives another folder, without one."""
+    schemes = {
+        scheme: replace(found, effective=found.stored, file=now.config, line=None, error=None)
+        for scheme, found in now.schemes.items()
+        if found.stored is not None
+    }
+    return replace(now, schemes={**now.schemes, **schemes}, providers=now.providers_stored)
 
 
 def overridden(now: Authentication, wanted: WantedAuthentication) -> str:

@@ -190,7 +190,9 @@ def _folder(now: SiteInputs, wanted: WantedSite) -> str | None:
     if now.web_config:
         # What it sets counts more than applicationHost.config, and cannot be asked of IIS before the site is there.
         file = ntpath.join(path, WEB_CONFIG)
-        raise PlanError(f"path {path} holds {file}, which a new site would obey. Move it away, or name another path.")
+        raise PlanError(
+            f"path {path} holds {file}, which the site would obey from then on. Move it away, or name another path."
+        )
     if now.folder == "folder":
         return None
     if now.folder == "file":

@@ -17,7 +17,7 @@ from model.change import Change, PlanError
 from model.files import LARGEST_FILE, FileContent
 from model.names import fold
 from model.secret import Secret
-from model.xml import NAMING, Text, XmlElement, XmlFile, XmlWanted, local_name
+from model.xml import NAMING, Secrecy, Text, XmlElement, XmlFile, XmlWanted, local_name
 from plans.splice import NOT_XML, XML_NAMESPACE, splice
 from plans.xml_document import Document, attributes, leaf_text
 from plans.xml_edits import Add, Edit, Remove, SetAttribute, SetText
@@ -101,7 +101,17 @@ def _as_read(document: Document, element: etree._Element, wanted: XmlWanted) -> 
     namespace = etree.QName(element).namespace or ""
     values = {_spelled(name, element): value for name, value in attributes(element).items()}
     line = document.line(element)
-    return XmlElement(_tag(element), namespace, line, leaf_text(element), values, wanted.secrecy)
+    inside = _in_secret(element.getparent(), wanted.secrecy)
+    return XmlElement(_tag(element), namespace, line, leaf_text(element), values, wanted.secrecy, inside)
+
+
+def _in_secret(around: etree._Element | None, secrecy: Secrecy) -> bool:
+    """Whether an element, or one around it, says by its name or its attributes that what is in it is a secret."""
+    while around is not None:
+        if secrecy.covers(_tag(around)) or secrecy.names(attributes(around)):
+            return True
+        around = around.getparent()
+    return False
 
 
 def _tag(element: etree._Element) -> str:
@@ -302,7 +312,11 @@ class _Children:
         given = {
             key: _revealed(value) for key, value in self.wanted.attributes.get(name, {}).items() if value is not None
         }
-        return secrecy.names(now) or secrecy.names(given)
+        if secrecy.names(now) or secrecy.names(given):
+            return True
+        return not secrecy.spared(name) and _in_secret(
+            self.parent.getparent() if name == ITSELF else self.parent, secrecy
+        )
 
     def _refuse_nil(self, name: str, child: etree._Element, text: str) -> None:
         """XML Schema: an element that says it is nil has no content (XML Schema Part 1, 2.6.2); readers pass over it."""

@@ -242,7 +242,8 @@ class IisMachine:
         with ctx_state.use(state), self.caplog.at_level(logging.INFO, "pyinfra"):
             connect_all(state)
             self.caplog.clear()
-            with patch.object(host.connector, "run_shell_command", answer):
+            takes = patch.object(host.connector, "takes_calls", True, create=True)  # as ours, which it stands for
+            with takes, patch.object(host.connector, "run_shell_command", answer):
                 yield state, host
         messages = (record.getMessage() for record in self.caplog.records if record.name == "pyinfra")
         run.shown = [text.replace("[@local] ", "").strip() for text in messages]

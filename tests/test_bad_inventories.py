@@ -232,6 +232,34 @@ CASES: Final = {
         "settings.sdk_url is of type str, expected an address without a user or a password in it",
         settings={"sdk_url": f"https://admin:{PASSWORD}@mfa01.contoso.com:9999/PfWsSdk.asmx"},
     ),
+    "an address whose host is none": desired(
+        "settings.sdk_url is 'https://h<>:9999/PfWsSdk.asmx': its host is neither a DNS name nor an address",
+        settings={"sdk_url": "https://h<>:9999/PfWsSdk.asmx"},
+    ),
+    "an address whose IPv6 address is none": desired(
+        "settings.sdk_url is 'https://[:::::]:9999/PfWsSdk.asmx': its host is neither a DNS name nor an address",
+        settings={"sdk_url": "https://[:::::]:9999/PfWsSdk.asmx"},
+    ),
+    "an address whose page is a fragment": desired(
+        "settings.sdk_url is 'https://mfa01:9999/#/PfWsSdk.asmx', expected https://HOST:PORT/.../PfWsSdk.asmx",
+        settings={"sdk_url": "https://mfa01:9999/#/PfWsSdk.asmx"},
+    ),
+    "a provider twice": desired(
+        "authentication.providers is ['NTLM', 'NTLM'], expected at least one provider, each once",
+        authentication={"providers": ["NTLM", "NTLM"]},
+    ),
+    "no provider": desired(
+        "authentication.providers is [], expected at least one provider, each once", authentication={"providers": []}
+    ),
+    "an account with a hidden mark before it": desired(
+        "admins.service_account is '\\u200eCONTOSO\\\\mimservice', expected an account without U+200E, a character that is not seen: type it anew",
+        admins={"service_account": "\u200eCONTOSO\\mimservice"},
+    ),
+    "a service with a line end": desired(
+        "mim.service is 'FIMService\\n', expected the name of a service, like FIMService, "
+        "without / \\, blanks at its ends and characters that are not seen",
+        mim={"service": "FIMService\n"},
+    ),
     "an address without a port": Case(
         ("group_data/ours.py: desired: settings.sdk_url names port 443, site.port is 9999",),
         desired(settings={"sdk_url": "https://mfa01.contoso.com/PfWsSdk.asmx"}).data,

@@ -661,6 +661,10 @@ WORDS = {
         HostError("invalid", "Edit-Directory", "CN=x", "refused", None, 53, 0x85D),
         "Edit-Directory CN=x: refused (LDAP 53, win32 085D) [invalid].",
     ),
+    "codes that the directory verb says itself, once, and a logon that went no further": (
+        HostError("denied", "Search-Directory", "", "bind: no logon was passed on (LDAP 82)", None, 82, None),
+        "Search-Directory : bind: no logon was passed on (LDAP 82) [denied]. Give directory_user and directory_password in its host data.",
+    ),
     "a code of success": (
         HostError("unknown", "Edit-Directory", "CN=x", "odd", None, 0, 0),
         "Edit-Directory CN=x: odd (LDAP 0, win32 0000) [unknown]. What it is now is not known: run again, every operation compares first.",

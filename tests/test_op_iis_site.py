@@ -204,7 +204,7 @@ def test_a_new_site_does_not_take_over_a_web_config_that_lies_in_its_folder_and_
     start = lab.state()
     wanted = WANTED | {"path": FOLDER.lower()}
     text = (
-        rf"site {SITE}: path {FOLDER.lower()} holds {FOLDER.lower()}\web.config, which a new site would obey. "
+        rf"site {SITE}: path {FOLDER.lower()} holds {FOLDER.lower()}\web.config, which the site would obey from then on. "
         "Move it away, or name another path."
     )
     assert [lab.run(iis_site, dry=dry, **wanted) for dry in (True, False)] == [Run((text,), failed=True)] * 2

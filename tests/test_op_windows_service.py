@@ -6,7 +6,7 @@ What is compared is tests/test_plans_windows.py's; one host after the other is t
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, Final
 
@@ -77,6 +77,24 @@ def test_a_file_that_is_newer_than_the_process_restarts_it_once(lab: OpLab) -> N
     assert after > before
     assert lab.run(windows_service, **wanted) == Run()
     assert moment(lab) == after
+
+
+def test_a_file_that_is_not_there_or_of_tomorrow_tells_nothing_and_is_refused(quick: OpLab) -> None:
+    machine, start = quick.machine(), moment(quick)
+    for dry in (True, False):
+        run = quick.run(windows_service, dry=dry, service=NAME, reads=r"C:\nothere.xml")
+        text = rf"{WHAT}: C:\nothere.xml is not there, expected the file that {NAME} reads"
+        assert (run.shown, run.writes, run.failed) == ((text,), (), True)
+    machine.set_last_write(MFA_SETTINGS, datetime.now(UTC) + timedelta(days=2))
+    for dry in (True, False):
+        run = quick.run(windows_service, dry=dry, service=NAME, reads=MFA_SETTINGS)
+        assert (run.writes, run.failed, "Set the clock or the file's time right" in run.shown[0]) == ((), True, True)
+    assert moment(quick) == start
+    # Who asks for a restart gets one.
+    run = quick.run(windows_service, service=NAME, reads=MFA_SETTINGS, restart=True)
+    assert (run.writes, run.failed) == (RESTART, False)
+    run = quick.run(windows_service, dry=True, service=NAME, timeout_s=-1)
+    assert (run.shown, run.failed) == ((f"{WHAT}: timeout_s is -1, expected seconds, 0 or more",), True)
 
 
 @pytest.mark.slow

@@ -132,7 +132,8 @@ class Pyinfra:
         with ctx_state.use(state), self.caplog.at_level(logging.INFO, "pyinfra"):
             connect_all(state)
             self.caplog.clear()
-            with patch.object(host.connector, "run_shell_command", answer):
+            takes = patch.object(host.connector, "takes_calls", True, create=True)  # as ours, which it stands for
+            with takes, patch.object(host.connector, "run_shell_command", answer):
                 yield state, host
         run.shown = [
             record.getMessage().replace("[@local] ", "").strip()

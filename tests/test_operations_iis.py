@@ -452,3 +452,56 @@ def test_on_a_host_without_iis_nothing_is_written(machine: IisMachine) -> None:
         for dry in (True, False):
             run = machine.run(step, dry=dry)
             assert (run.writes, run.failed) == ([], True)
+
+
+@pytest.mark.parametrize(
+    ("operation", "text"),
+    [
+        (
+            (iis_auth, {"site": "Default Web Site", "providers": "NTLM"}),
+            "iis_auth: providers is 'NTLM', expected Sequence[str] | None",
+        ),
+        (
+            (iis_auth, {"site": "Default Web Site", "anonymous": "yes"}),
+            "iis_auth: anonymous is 'yes', expected bool | None",
+        ),
+        (
+            (iis_app_pool, {"app_pool": "X", "start_mode": 1}),
+            "iis_app_pool: start_mode is 1, expected 'OnDemand' or 'AlwaysRunning'",
+        ),
+        ((iis_app_pool, {"app_pool": "X", "rotate_password": True}), "rotate_password needs the password to write"),
+        ((iis_site, {"site": "X", "path": 5}), "iis_site: path is 5, expected str | None"),
+        ((iis_site, {"site": "X", "bindings": [None]}), "iis_site: bindings is of type list, expected"),
+        ((iis_site, {"site": "X", "path": r"C:\new", "bindings": [WantedBinding("http", "80")]}), "port is wrong"),  # type: ignore[arg-type]
+    ],
+)
+def test_an_argument_of_a_wrong_kind_fails_its_host_with_its_name(
+    machine: IisMachine, operation: tuple[Any, dict[str, Any]], text: str
+) -> None:
+    for dry in (True, False):
+        run = machine.run(operation, dry=dry)
+        assert (run.writes, run.failed, text in run.text) == ([], True, True), run.text
+
+
+def test_a_site_that_leaves_a_web_config_behind_is_planned_without_it_dry_and_applied(machine: IisMachine) -> None:
+    machine.machine.write_file(r"C:\inetpub\wwwroot\web.config", WEB_CONFIG)
+    moved: tuple[Any, dict[str, Any]] = (iis_site, {"site": "Default Web Site", "path": r"C:\new"})
+    asked: tuple[Any, dict[str, Any]] = (iis_auth, {"site": "Default Web Site", "windows": True})
+    dry = machine.run(moved, asked, dry=True)
+    assert (dry.writes, dry.failed, "windows: false -> true" in dry.text) == ([], False, True), dry.text
+    run = machine.run(moved, asked)
+    assert (run.writes, run.failed) == (["New-Folder", "Edit-IisConfig", "Edit-IisConfig"], False), run.text
+    assert machine.run(moved, asked).writes == []
+
+
+def test_a_site_does_not_move_to_a_folder_with_a_web_config(machine: IisMachine) -> None:
+    machine.machine.write_file(r"C:\new\web.config", WEB_CONFIG)
+    for dry in (True, False):
+        run = machine.run((iis_site, {"site": "Default Web Site", "path": r"C:\new"}), dry=dry)
+        assert (run.writes, run.failed, r"C:\new\web.config, which the site would obey" in run.text) == ([], True, True)
+
+
+def test_authentication_of_a_site_that_this_run_takes_away_is_refused_in_the_dry_run(machine: IisMachine) -> None:
+    gone: tuple[Any, dict[str, Any]] = (iis_site, {"site": "Default Web Site", "present": False})
+    run = machine.run(gone, (iis_auth, {"site": "Default WEB Site", "windows": True}), dry=True)
+    assert (run.writes, run.failed, "takes site 'Default WEB Site' away" in run.text) == ([], True, True)

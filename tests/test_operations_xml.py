@@ -108,7 +108,8 @@ class Machine:
         with ctx_state.use(state), self.caplog.at_level(logging.INFO, "pyinfra"):
             connect_all(state)
             self.caplog.clear()
-            with patch.object(host.connector, "run_shell_command", answer):
+            takes = patch.object(host.connector, "takes_calls", True, create=True)  # as ours, which it stands for
+            with takes, patch.object(host.connector, "run_shell_command", answer):
                 yield state, host
         run.shown = [_plain(record.getMessage()) for record in self.caplog.records if record.name == "pyinfra"]
 
@@ -243,3 +244,31 @@ def test_the_fact_reads_what_the_operation_wrote(machine: Machine) -> None:
         ("LICENSE_KEY", ""),
         ("PIN", "(secret)"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"clear": None}, "xml_elements: clear is None, expected str | Sequence[str]"),
+        ({"set": ["Username"]}, "xml_elements: set is of type list, expected Mapping[str, Text] | None"),
+        ({"set": {5: "x"}}, "xml_elements: set is of type dict, expected Mapping[str, Text] | None"),
+        (
+            {"attributes": {"Username": ["x"]}},
+            "xml_elements: attributes is of type dict, expected Mapping[str, Mapping[str, Text | None]] | None",
+        ),
+        ({"set": {"LOCMFA": True}}, f'{PATH}: LOCMFA is given as bool, expected text ("true", "false")'),
+    ],
+)
+def test_an_argument_of_a_wrong_kind_fails_its_host_with_its_name(
+    machine: Machine, arguments: dict[str, Any], text: str
+) -> None:
+    for dry in (True, False):
+        run = machine.run(dry=dry, **arguments)
+        assert (run.writes, run.failed, text in run.shown) == ([], True, True), run.shown
+
+
+def test_a_host_of_another_connector_is_asked_nothing(machine: Machine) -> None:
+    """Its shell would execute what is meant for the eye."""
+    with machine.state(Run()) as (_, host), ctx_host.use(host), patch.object(host.connector, "takes_calls", False):
+        sent = XmlElements().command("a\n$(touch /tmp/x)")
+    assert ("@winrm" in str(sent), "touch" in str(sent)) == (True, False)

@@ -90,7 +90,7 @@ def test_nobody_waits_for_a_host_that_does_not_come_and_says_so(
 def test_a_call_that_cannot_be_made_fails_its_host_alone(lab: CliLab) -> None:
     for option in ("--dry", "-y"):
         done = lab.pyinfra(option, deploy=deploy(lab, BAD))
-        (said,) = (line for line in done.of("mim01") if "FIMService" in line)
+        (said,) = (line for line in done.of("mim01") if "timeout_s" in line)
         assert (done.code, "Traceback" in done.text) == (1, False)
-        assert said.startswith("service FIMService: Set-ServiceState.timeout_s: float is not sent")
+        assert said.startswith("windows_service: timeout_s is 1.5, expected int")
     assert lab.machine("mfa01").service_state("W3SVC")[0] == "stopped"

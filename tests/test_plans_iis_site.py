@@ -363,7 +363,7 @@ REFUSALS: Final = {
     "a web.config in the folder of a new site": (
         inputs(web_config=True),
         wanted(path="c:/inetpub/new"),
-        r"path c:\inetpub\new holds c:\inetpub\new\web.config, which a new site would obey. Move it away, or name another path.",
+        r"path c:\inetpub\new holds c:\inetpub\new\web.config, which the site would obey from then on. Move it away, or name another path.",
     ),
     "a certificate without its key": (
         inputs(certificates={(NEW, "my"): certificate(has_private_key=False)}),

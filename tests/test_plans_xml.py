@@ -803,3 +803,19 @@ def test_steps_cut_an_expression_where_its_slashes_are(parts: list[str], data: s
     for joint, part in zip(joints, parts[1:], strict=True):
         expression += joint + part
     assert [expression[start:end] for start, end in steps(expression)] == parts
+
+
+AROUND = [
+    b"<r><LICENSE_KEY><value>Old</value></LICENSE_KEY></r>",
+    b'<r><setting name="LICENSE_KEY"><value>Old</value></setting></r>',
+]
+
+
+@pytest.mark.parametrize("data", AROUND)
+def test_what_stands_in_an_element_that_is_named_like_a_secret_is_one(data: bytes) -> None:
+    for asked in (XmlWanted(parent="/r/*", set={"value": "New"}), XmlWanted(parent="/r/*", clear=("value",))):
+        assert shown(plan_elements(file(data), asked)) == ["value: (secret) -> (secret) changed"]
+        assert [one.to_json()["text"] for one in read_elements(file(data), (), asked).elements] == ["(secret)"]
+    public = XmlWanted(parent="/r/*", set={"value": "New"}, secrecy=Secrecy(public=("value",)))
+    assert shown(plan_elements(file(data), public)) == ["value: Old -> New"]
+    assert [one.to_json()["text"] for one in read_elements(file(data), (), public).elements] == ["Old"]
