@@ -24,9 +24,8 @@ from connectors.call import READS
 from connectors.settings import WinrmSettings
 from model.error import HostError
 
-SAID_NUMBERS: Final = re.compile(
-    r" \(LDAP [0-9]+(, Windows [0-9A-F]+)?\)$"
-)  # a directory verb's own text ends with them
+# A directory verb's own text ends with them.
+SAID_NUMBERS: Final = re.compile(r" \(LDAP [0-9]+(, Windows [0-9A-F]+)?\)$")
 NOT_PASSED_ON: Final = 82  # facts/ad.md: the logon has no second hop
 NOT_AUTHENTICATED: Final = 0x4DC
 

@@ -74,6 +74,13 @@ def status(root: Path = ROOT) -> Status | None:
     return Status(run["pid"], run["engine"], hosts, {host: at["role"] for host, at in run["hosts"].items()})
 
 
+def known_engine(name: str) -> str:
+    """The name itself. Raises LabError where there is no engine of it."""
+    if name not in ENGINES:
+        raise LabError(f"Engine {name!r} is not known. Expected {' or '.join(ENGINES)}.")
+    return name
+
+
 def ensure_started(
     engine: str = "python",
     root: Path = ROOT,
@@ -87,6 +94,7 @@ def ensure_started(
 
     Raises LabError where it does not start, or runs with another engine or without a host that is asked for.
     """
+    known_engine(engine)
     started = False
     if status(root) is None:
         arguments = ["serve", "--detach", "--root", str(root.absolute()), "--engine", engine]
@@ -145,10 +153,8 @@ def reset(
     + settings_root: shape of MfaSettings.xml, one of SETTINGS_ROOTS; `plain` when None
     """
     now = status(root)
+    chosen = known_engine(engine or (now.engine if now else "python"))
     stop(root)
-    chosen = engine or (now.engine if now else "python")
-    if chosen not in ENGINES:
-        raise LabError(f"Engine {chosen!r} is not known. Expected python or powershell.")
     Folder(root).forget_state(chosen)
     roles = hosts or (now.roles if now else None)
     ensure_started(chosen, root, hosts=roles, mim_build=mim_build, settings_root=settings_root)

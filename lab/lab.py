@@ -27,7 +27,7 @@ from typing_extensions import override
 from lab import journal
 from lab.access import Scheme
 from lab.auth import DOMAIN
-from lab.control import ENGINES, HOSTS, Address, Role, connection
+from lab.control import HOSTS, Address, Role, connection, known_engine
 from lab.engine import Engine, Machine
 from lab.folder import AlreadyRunsError, Folder, LabError
 from lab.server import ServedHost, Server
@@ -195,9 +195,7 @@ def serve(lab: Lab, ready: Callable[[], None]) -> None:
 
 def _load(name: str, folder: Folder) -> Engine:
     """The engine of that name; its module is loaded only now."""
-    if name not in ENGINES:
-        raise LabError(f"Engine {name!r} is not known. Expected python or powershell.")
-    module: Any = importlib.import_module(f"lab.{name}_engine")
+    module: Any = importlib.import_module(f"lab.{known_engine(name)}_engine")
     engine: Engine = getattr(module, f"{name.capitalize()}Engine")(folder.state(name))
     return engine
 

@@ -208,7 +208,7 @@ class Server:
             for host in hosts:
                 try:
                     host.shells.expire()
-                except Exception:
+                except Exception:  # whatever a machine does: the lab goes on for the others
                     LOG.exception("%s: idle shells", host.name)
 
     def _serve(self, endpoint: _Endpoint, connection: _Connection) -> None:
@@ -226,7 +226,7 @@ class Server:
                 self._talk(endpoint, connection, file)
         except OSError as error:  # TLS errors and timeouts among them
             LOG.debug("%s %s: %s", endpoint.host.name, endpoint.scheme, error)
-        except Exception:
+        except Exception:  # one client's connection ends, the lab serves the others
             LOG.exception("%s %s", endpoint.host.name, endpoint.scheme)
         finally:
             connection.socket.close()
@@ -323,7 +323,7 @@ def _empty(host: ServedHost) -> None:
     while len(host.shells):
         try:
             host.shells.vanish()
-        except Exception:
+        except Exception:  # the other machines must end, too
             LOG.exception("%s: shells at the end", host.name)
 
 

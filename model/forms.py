@@ -23,11 +23,11 @@ LONGEST_GROUP_NAME: Final = 64  # of the cn that a new group is made with
 _DRIVE_PATH: Final = re.compile(r"[A-Za-z]:[\\/][^\"<>|?*:\x00-\x1f]*")
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _HOST_LENGTH: Final = 253
-# What the certificate dialog and mails put between the digits: white space, colons, dashes, marks without width
-# (U+200E first of all, facts/iis.md 3 m).
-_THUMBPRINT_NOISE: Final = re.compile(r"[\s:\-\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
-# Control characters, and marks without width, which come along from a dialog or a web page.
-_UNSEEN: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+# Marks without width, which come along from a dialog or a web page: U+200E first of all (facts/iis.md 3 m).
+_MARKS: Final = r"\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
+# What the certificate dialog and mails put between the digits.
+_THUMBPRINT_NOISE: Final = re.compile(rf"[\s:\-{_MARKS}]")
+_UNSEEN: Final = re.compile(rf"[\x00-\x1f\x7f-\x9f{_MARKS}]")  # with control characters
 _DN_BEGINS: Final = re.compile(r"\s*(?:[A-Za-z][A-Za-z0-9-]*|[0-9]+(?:\.[0-9]+)+) *=")
 _LITERAL: Final = re.compile(r"\"[^\"]*\"|'[^']*'")
 # A prefix, but neither an axis (`child::`) nor part of a longer name.

@@ -318,10 +318,16 @@ class ToCome:
 
     + sites: as they would be, by their folded names; None for one that would be gone
     + records: those of http.sys that would be written
+    + moving: the folded names of the sites that would get another folder
     """
 
     sites: Mapping[str, Site | None] = field(default_factory=dict)
     records: tuple[SslRecord, ...] = ()
+    moving: frozenset[str] = frozenset()
+
+    def gone(self, name: str) -> bool:
+        """Whether a site of this folded name would be taken away."""
+        return name in self.sites and self.sites[name] is None
 
 
 @dataclass(frozen=True)

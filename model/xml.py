@@ -68,9 +68,8 @@ class Secrecy:
 
     def covers(self, *names: str) -> bool:
         """Whether one of these names (of an element, of its attribute) makes the value a secret."""
-        public = {local_name(name).casefold() for name in self.public}
         plain = [local_name(name) for name in names]
-        return any(self.chosen(name) or (looks_secret(name) and name.casefold() not in public) for name in plain)
+        return any(self.chosen(name) or (looks_secret(name) and not self.spared(name)) for name in plain)
 
     def chosen(self, name: str) -> bool:
         """Whether the user said that this name holds a secret."""
@@ -146,11 +145,20 @@ class XmlElement:
 
     @property
     def _about_secret(self) -> bool:
-        return self.secrecy.names(self.attributes) or (self.in_secret and not self.secrecy.spared(self.name))
+        return self.secrecy.names(self.attributes) or self._in_secret
+
+    @property
+    def _in_secret(self) -> bool:
+        return self.in_secret and not self.secrecy.spared(self.name)
 
     def _shown_attribute(self, name: str, value: str) -> str | None:
-        """One that says what the element is about is itself no secret, though `key` looks like one: unless the user or the element's name says so."""
-        if name.lower() in NAMING and not self.secrecy.covers(self.name) and not self.secrecy.chosen(name):
+        """
+        One that says what the element is about is itself no secret, though `key` looks like one.
+
+        Unless the user says so, or the name of the element or of one around it.
+        """
+        within = self.secrecy.covers(self.name) or self._in_secret
+        if name.lower() in NAMING and not within and not self.secrecy.chosen(name):
             return value
         return self._shown(value, self.name, name)
 

@@ -37,9 +37,12 @@ def checked(
     parameters = signature(work)
 
     @cache
-    def adapters() -> Mapping[str, TypeAdapter[Any]]:
-        hints = typing.get_type_hints(work)
-        return {name: TypeAdapter(_without_values(hints[name]), config=STRICT) for name in parameters.parameters}
+    def hints() -> Mapping[str, Any]:
+        return typing.get_type_hints(work)
+
+    @cache
+    def adapter(name: str) -> TypeAdapter[Any]:
+        return TypeAdapter(_without_values(hints()[name]), config=STRICT)
 
     @wraps(work)
     def run(*args: P.args, **kwargs: P.kwargs) -> Generator[StringCommand, None, None]:
@@ -50,21 +53,27 @@ def checked(
         ).arguments  # pyinfra has bound them already: too many or too few are its error
         for name, value in given.items():
             try:
-                adapters()[name].validate_python(value)
+                adapter(name).validate_python(value)
             except ValidationError as error:
-                yield from refuse(f"{work.__name__}: {_said(name, value, error, str(work.__annotations__[name]))}")
+                said = _said(name, value, error, str(work.__annotations__[name]), _may_be_secret(hints()[name]))
+                yield from refuse(f"{work.__name__}: {said}")
                 return
         yield from work(*args, **kwargs)
 
     return run
 
 
-def _said(name: str, value: object, error: ValidationError, annotation: str) -> str:
+def _said(name: str, value: object, error: ValidationError, annotation: str, secret: bool) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     if first["type"] in {"literal_error", "value_error"} and not isinstance(value, Mapping | list | tuple):
-        return line(name, first, value)
-    shown = repr(value) if isinstance(value, QUOTED) and name != "password" else f"of type {type(value).__name__}"
+        return line(name, first, value, secret=lambda _: secret)
+    shown = repr(value) if isinstance(value, QUOTED) and not secret else f"of type {type(value).__name__}"
     return f"{name} is {shown}, expected {annotation}"
+
+
+def _may_be_secret(hint: Any) -> bool:
+    """Whether an argument that is annotated so may hold a secret: then what stands in its place by mistake may be one, too."""
+    return hint is Secret or any(map(_may_be_secret, typing.get_args(hint)))
 
 
 def _without_values(hint: Any) -> Any:

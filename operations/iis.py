@@ -55,7 +55,6 @@ T = TypeVar("T")
 TO_COME: Final = (
     "sites to come"  # key of pyinfra's free dict of a host: what this run makes of its sites, for a dry run
 )
-MOVING: Final = "sites that move"  # the same: those that get another folder, by their folded names
 UNKNOWN: Final[RunState] = "Unknown"  # expected of what was not there: it starts by itself, or does not
 PARTS: Final[Mapping[str, type]] = {  # of a binding that is given as a dict
     "protocol": str,
@@ -193,8 +192,6 @@ def iis_site(
         found = plan_site(now, wanted)
         if found.changes and not run.is_executing:
             host.connector_data[TO_COME] = to_come(_coming(), now, wanted, found)
-            if path is not None and moves(now.read, path):
-                host.connector_data.setdefault(MOVING, set()).add(fold(site))
         return found
 
     def write(now: SiteInputs) -> Generator[HostCall, None, None]:
@@ -286,9 +283,10 @@ def iis_auth(
     )
 
     def plan(now: Authentication) -> Plan:
-        if fold(site) in _coming().sites and _coming().sites[fold(site)] is None:
+        coming, name = _coming(), fold(site)
+        if coming.gone(name):
             raise PlanError(f"an operation before this one takes site {site!r} away. Leave one of the two out.")
-        if not run.is_executing and not path.strip("/") and fold(site) in host.connector_data.get(MOVING, ()):
+        if not path.strip("/") and name in coming.moving:
             return plan_authentication(without_deeper(now), wanted, site)
         return plan_authentication(now, wanted, site)
 

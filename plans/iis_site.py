@@ -103,7 +103,10 @@ def to_come(coming: ToCome, now: SiteInputs, wanted: WantedSite, plan: Plan) -> 
         kind, name = record_name(parse(write.information), flags[write.protocol, write.information])
         record = SslRecord(name, kind, write.thumbprint, write.store)
         records[record_key(record)] = record
-    return ToCome({**coming.sites, fold(wanted.site): site}, tuple(records.values()))
+    name = fold(wanted.site)
+    moved = wanted.present and wanted.path is not None and moves(now.read, wanted.path)
+    moving = coming.moving | {name} if moved else coming.moving
+    return ToCome({**coming.sites, name: site}, tuple(records.values()), moving)
 
 
 def _planned(now: SiteInputs, wanted: WantedSite) -> Site:

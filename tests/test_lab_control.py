@@ -19,6 +19,7 @@ import pytest
 from winrm.protocol import Protocol
 
 from lab import control
+from lab.__main__ import main
 from lab.control import HOSTS
 from lab.folder import AlreadyRunsError, Folder, LabError
 from lab.journal import Entry, Journal, StateChange, difference, entries
@@ -390,7 +391,7 @@ def test_a_reset_gives_new_machines_the_shape_of_the_settings_that_is_asked_for(
     [
         ({"engine": "powershell"}, "runs already: engine python"),
         ({"hosts": {"mim02": "mim"}}, "hosts mim01"),
-        ({"engine": "ruby"}, "runs already"),
+        ({"engine": "ruby"}, r"Engine 'ruby' is not known\. Expected python or powershell\."),
     ],
 )
 def test_a_lab_that_runs_otherwise_is_an_error(tmp_path: Path, change: dict[str, Any], words: str, lab: Lab) -> None:
@@ -398,6 +399,22 @@ def test_a_lab_that_runs_otherwise_is_an_error(tmp_path: Path, change: dict[str,
         control.ensure_started(**{"engine": "python", "root": lab.root, "hosts": {"mim01": "mim"}, **change})
     with pytest.raises(LabError, match="this very process"):
         control.stop(lab.root)
+
+
+@pytest.mark.parametrize("build", ["abc", "4.5.286", "4.5.286.0.1", "4.5.286.x", ""])
+def test_a_build_that_is_none_is_refused_before_anything_is_reset(
+    root: Path, build: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["reset", "--root", str(root), "--mim-build", build])
+    assert f"{build!r} is no build, expected four numbers like 4.5.286.0" in capsys.readouterr().err
+    assert not root.exists()
+
+
+def test_a_reset_to_an_engine_that_is_none_leaves_the_lab_as_it_is(lab: Lab) -> None:
+    with pytest.raises(LabError, match="Engine 'ruby' is not known"):
+        control.reset(lab.root, engine="ruby")
+    assert control.status(lab.root) is not None
 
 
 def test_a_lab_that_cannot_start_says_why(root: Path) -> None:

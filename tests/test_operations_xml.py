@@ -251,6 +251,8 @@ def test_the_fact_reads_what_the_operation_wrote(machine: Machine) -> None:
     [
         ({"clear": None}, "xml_elements: clear is None, expected str | Sequence[str]"),
         ({"set": ["Username"]}, "xml_elements: set is of type list, expected Mapping[str, Text] | None"),
+        ({"set": "s3cret"}, "xml_elements: set is of type str, expected Mapping[str, Text] | None"),
+        ({"clear": 5}, "xml_elements: clear is 5, expected str | Sequence[str]"),
         ({"set": {5: "x"}}, "xml_elements: set is of type dict, expected Mapping[str, Text] | None"),
         (
             {"attributes": {"Username": ["x"]}},

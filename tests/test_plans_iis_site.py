@@ -589,6 +589,16 @@ def test_what_a_plan_announces_is_the_site_as_it_will_be_and_replaces_what_was_r
     assert with_to_come(alone, coming, "new") == alone
 
 
+def test_a_plan_announces_that_a_site_moves_and_that_one_is_gone() -> None:
+    now = inputs(own())
+    stays, there = wanted(https()), wanted(https(), path="D:\\elsewhere")
+    for want, moving in ((stays, frozenset()), (there, frozenset({NAME}))):
+        coming = to_come(ToCome(), now, want, plan_site(now, want))
+        assert (coming.moving, coming.gone(NAME), coming.gone("OTHER")) == (moving, False, False)
+    away = replace(stays, present=False)
+    assert to_come(coming, now, away, plan_site(now, away)).gone(NAME)
+
+
 def test_each_certificate_is_read_once() -> None:
     want = wanted(https(), https(host="a.b"), https(port=1, thumbprint=OLD), https(port=2, thumbprint=None))
     assert certificates_of(want) == ((NEW, "My"), (OLD, "My"))

@@ -806,8 +806,8 @@ def test_steps_cut_an_expression_where_its_slashes_are(parts: list[str], data: s
 
 
 AROUND = [
-    b"<r><LICENSE_KEY><value>Old</value></LICENSE_KEY></r>",
-    b'<r><setting name="LICENSE_KEY"><value>Old</value></setting></r>',
+    b'<r><LICENSE_KEY><value id="Old">Old</value></LICENSE_KEY></r>',
+    b'<r><setting name="LICENSE_KEY"><value id="Old">Old</value></setting></r>',
 ]
 
 
@@ -816,6 +816,12 @@ def test_what_stands_in_an_element_that_is_named_like_a_secret_is_one(data: byte
     for asked in (XmlWanted(parent="/r/*", set={"value": "New"}), XmlWanted(parent="/r/*", clear=("value",))):
         assert shown(plan_elements(file(data), asked)) == ["value: (secret) -> (secret) changed"]
         assert [one.to_json()["text"] for one in read_elements(file(data), (), asked).elements] == ["(secret)"]
+        attributes = XmlWanted(parent="/r/*", attributes={"value": {"id": "New"}})
+        assert shown(plan_elements(file(data), attributes)) == ["value@id: (secret) -> (secret) changed"]
+        assert [one.to_json()["attributes"] for one in read_elements(file(data), (), asked).elements] == [
+            {"id": "(secret)"}
+        ]
     public = XmlWanted(parent="/r/*", set={"value": "New"}, secrecy=Secrecy(public=("value",)))
+    assert [one.to_json()["attributes"] for one in read_elements(file(data), (), public).elements] == [{"id": "Old"}]
     assert shown(plan_elements(file(data), public)) == ["value: Old -> New"]
     assert [one.to_json()["text"] for one in read_elements(file(data), (), public).elements] == ["Old"]

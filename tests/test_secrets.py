@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from xml.sax.saxutils import escape
 
 import pytest
 
@@ -45,6 +46,7 @@ HELD: Final = {
     "GROUP_KEY": awkward("Gr8pKy4XwNq1jVz6"),
     "CERT_PASSWORD": awkward("Ce1rTp5SdLf9gBx4"),
     "PIN": awkward("Pn7bQk2MhJs3wTc8"),
+    "inside Credentials": awkward("In4sDe9CrXv6mHq3"),
 }
 SECRETS: Final = WANTED | HELD
 
@@ -74,6 +76,8 @@ if host.name == "mim01":
         file={settings!r}, set={{"PIN": Secret(planted["element"]), "Element": Secret(planted["element"])}},
         attributes={{"Username": {{"token": Secret(planted["element"])}}}}, secret="Element",
     )
+    # What was there is a secret by the name of the element around it alone.
+    xml_elements(file={settings!r}, parent="/MfaSettings/Credentials", set={{"user": "none"}})
 """
 FAILS: Final = r"""
 from pyinfra import host
@@ -112,8 +116,9 @@ def plant(machine: Machine, role: Role, build: str | None) -> None:
         values = DirectSdk(HELD["LICENSE_KEY"], HELD["GROUP_KEY"], HELD["CERT_PASSWORD"])
         seed(machine, role, values=values)
         data = machine.read_file(MFA_SETTINGS) or b""
-        pin = HELD["PIN"].replace("&", "&amp;").replace("<", "&lt;").encode()
-        machine.write_file(MFA_SETTINGS, data.replace(b"</MfaSettings>", b"<PIN>" + pin + b"</PIN></MfaSettings>"))
+        pin, inside = (escape(HELD[name]) for name in ("PIN", "inside Credentials"))
+        more = f"<PIN>{pin}</PIN><Credentials><user>{inside}</user></Credentials></MfaSettings>".encode()
+        machine.write_file(MFA_SETTINGS, data.replace(b"</MfaSettings>", more))
 
 
 @dataclass
@@ -189,6 +194,7 @@ def test_no_secret_is_in_any_output_of_any_run_nor_in_a_log_of_a_host(outputs: O
     outputs.run("--dry", "--diff", "-v", deploy="deploy.py")
     outputs.run("--dry", "--diff", "-vvv", "--debug-all", deploy=deploy)
     outputs.run("--dry", "--json", deploy=deploy)
+    outputs.run("fact", "facts.xml.XmlElements", f"file={MFA_SETTINGS}", "parent=/MfaSettings/Credentials", "-vvv")
     outputs.run("-y", "-vvv", "--diff", "--debug-all", deploy=deploy)
     outputs.run("-y", "-vv", "--debug", deploy="deploy.py")
     outputs.run("-y", "--json", "-vvv", deploy="deploy.py")
