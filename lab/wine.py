@@ -66,6 +66,7 @@ class Prefix:
         self.environment: Mapping[str, str] = {
             "PATH": "/usr/bin:/bin",
             "HOME": str(self.folder / "home"),  # wine makes links and menus in it: never the user's own
+            "TMPDIR": str(self.folder / "home"),  # of wine's server, where there is no /run/user: goes with the machine
             "WINEPREFIX": str(self.folder),
             "WINEDEBUG": "-all",
             "WINEDLLOVERRIDES": "winemenubuilder.exe=d",
