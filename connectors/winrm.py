@@ -24,7 +24,7 @@ from pyinfra.connectors.util import CommandOutput, OutputLine
 from typing_extensions import Unpack, override
 
 from connectors import transfer
-from connectors.call import Answer, Dialogue, HostCall
+from connectors.call import Answer, Dialogue, HostCall, Refuse
 from connectors.errors import ConnectorError, FailedError
 from connectors.session import Session
 from connectors.settings import KEYS, WinrmSettings, settings_of
@@ -177,6 +177,8 @@ class WinrmConnector(BaseConnector):
                     return self._call(command, timeout_s)
                 case Dialogue():
                     return self._converse(command, timeout_s)
+                case Refuse():
+                    raise FailedError(command.reason)
                 case _:
                     raise FailedError(
                         "this host is Windows over @winrm and takes host verbs only, no shell command: use the operations and facts of this project"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import wraps
-from inspect import signature
+from inspect import Signature, signature
 from typing import Any, Final, Generic, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -15,7 +15,7 @@ from pyinfra.api.facts import FactBase
 from pyinfra.context import ctx_host, host, state
 from typing_extensions import override
 
-from connectors.call import Answer
+from connectors.call import Answer, Refuse
 
 T = TypeVar("T")
 NOT_WINRM: Final = "echo 'this host is not one of @winrm: name it @winrm/NAME in the inventory' >&2; exit 1"
@@ -84,14 +84,28 @@ def _over_winrm(command: Callable[..., str | StringCommand]) -> Callable[..., st
     Every operation reads before it writes, so this is the one place. Another connector would give the line that is meant for the eye to a shell.
     """
 
+    parameters = signature(command)
+
     @wraps(command)
     def made(*args: Any, **kwargs: Any) -> str | StringCommand:
         if ctx_host.isset() and not getattr(host.connector, "takes_calls", False):
             return StringCommand(NOT_WINRM)
-        return command(*args, **kwargs)
+        wrong = _wrong(parameters, parameters.bind_partial(*args, **kwargs).arguments)
+        return Refuse("; ".join(wrong)) if wrong else command(*args, **kwargs)
 
-    made.__signature__ = signature(command)  # type: ignore[attr-defined] # pyinfra asks the function itself, not what it wraps
+    made.__signature__ = parameters  # type: ignore[attr-defined] # pyinfra asks the function itself, not what it wraps
     return made
+
+
+def _wrong(parameters: Signature, given: Mapping[str, Any]) -> list[str]:
+    """What is wrong with a fact's arguments: one that is not given, or no text where one is due (`site=5` on a command line is a number)."""
+    known = parameters.parameters
+    wrong = [name for name, value in given.items() if known[name].annotation == "str" and not isinstance(value, str)]
+    numbers = {name: f": {name}='\"{given[name]}\"' on a command line" for name in wrong if type(given[name]) is int}
+    absent = [name for name, each in known.items() if each.default is each.empty and name not in given]
+    return [f"{name} is {given[name]!r}, expected text{numbers.get(name, '')}" for name in wrong] + [
+        f"{name} is not given, expected {name}=..." for name in absent
+    ]
 
 
 def read(fact: type[HostFact[T]], **args: Any) -> T | Unread:

@@ -669,6 +669,34 @@ def test_a_fact_prints_json_and_changes_nothing(lab: CliLab, fact: str) -> None:
     assert (lab.states(), lab.changes(since)) == (start, [])
 
 
+@pytest.mark.parametrize(
+    ("fact", "arguments", "said"),
+    [
+        ("facts.iis.IisSite", [], "site is not given, expected site=..."),
+        (
+            "facts.iis.IisAuthentication",
+            ["site=x", "path=5"],
+            """path is 5, expected text: path='"5"' on a command line""",
+        ),
+        ("facts.windows.WindowsService", ["service=[1]"], "service is [1], expected text"),
+    ],
+)
+def test_a_fact_with_a_wrong_argument_says_which_and_what_is_expected(
+    lab: CliLab, fact: str, arguments: list[str], said: str
+) -> None:
+    done = lab.pyinfra("fact", fact, *arguments, "--json", deploy="")
+    [by_host] = json.loads(done.out).values()
+    assert by_host == dict.fromkeys(HOSTS, "unread")
+    assert [done.of(host).count(said) for host in HOSTS] == [1] * len(HOSTS)
+    assert "Traceback" not in done.out + done.err
+
+
+def test_a_number_as_text_is_a_name_for_a_fact(lab: CliLab) -> None:
+    done = lab.pyinfra("fact", "facts.windows.WindowsService", 'service="1"', "--json", deploy="")
+    [by_host] = json.loads(done.out).values()
+    assert [by_host[host]["service"] for host in HOSTS] == ["1"] * len(HOSTS)
+
+
 def test_a_fact_of_iis_is_an_error_on_a_host_without_it_and_the_others_still_print(lab: CliLab) -> None:
     done = lab.pyinfra("fact", "facts.iis.IisSite", "site=Default Web Site", "--json", deploy="")
     [by_host] = json.loads(done.out).values()
