@@ -319,11 +319,17 @@ class ToCome:
     + sites: as they would be, by their folded names; None for one that would be gone
     + records: those of http.sys that would be written
     + moving: the folded names of the sites that would get another folder
+    + folders: the folded paths of the folders that would be made
+    + pools_gone: the folded names of the application pools that would be taken away
+    + locations: the paths of the location tags that would be written, in that order
     """
 
     sites: Mapping[str, Site | None] = field(default_factory=dict)
     records: tuple[SslRecord, ...] = ()
     moving: frozenset[str] = frozenset()
+    folders: frozenset[str] = frozenset()
+    pools_gone: frozenset[str] = frozenset()
+    locations: tuple[str, ...] = ()
 
     def gone(self, name: str) -> bool:
         """Whether a site of this folded name would be taken away."""

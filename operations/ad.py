@@ -143,6 +143,7 @@ def ad_group_member(
         plan=plan,
         write=lambda now, _: [DirectoryEdit(member_edits(now, present=present))],
         thing=member_id(group, member),
+        removes=not present,
         noop=noop,
     )
 

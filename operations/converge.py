@@ -21,7 +21,9 @@ from model.change import Change, PlanError
 T = TypeVar("T")
 ANNOUNCED: Final = "announced"  # keys of pyinfra's free dict of a host; thing to the words it was shown in
 WRITTEN: Final = "written"
+TOUCHED: Final = "touched"  # set of things; with those that would be taken away
 PLAN: Final = "plan"
+OVERLAP: Final = "an operation before this one changes it, too: what this one does after that is not known in a dry run. Make the two one operation"
 
 
 class ParentMissingError(PlanError):
@@ -44,6 +46,8 @@ def converge(
     plan: Callable[[T], Sequence[Change]],
     write: Callable[[T, Sequence[Change]], Sequence[HostCall]],
     thing: str = "",
+    removes: bool = False,
+    ahead: bool = False,
     noop: str | Callable[[T], str] = "",
 ) -> Generator[StringCommand, None, None]:
     """
@@ -54,6 +58,8 @@ def converge(
     + plan: current state to changes, ``()`` where nothing differs; raises PlanError to refuse this host
     + write: the guarded calls that make the changes, in order; the first that fails is the last. Only built here, sent by pyinfra
     + thing: id of the thing for later operations (``site:MIM MFASDK``), the same for every spelling of its name; see `announced` and `written`
+    + removes: whether the thing is taken away: then it is neither announced nor written for them
+    + ahead: whether `read` gives in a dry run what operations before this one would make of the thing; else the dry run says that it does not
     + noop: said where nothing differs (with -v), or what makes it of the current state; default ``... is as wanted``
     """
     if halted():
@@ -72,23 +78,22 @@ def converge(
         changes = tuple(plan(now))
         calls = tuple(write(now, changes)) if changes else ()
     except ParentMissingError as missing:
-        if state.is_executing or not announced(missing.parent):
-            yield from refuse(f"{what}: {missing}")
-            return
-        announce(what, missing.changes, thing, after=host.connector_data[ANNOUNCED][missing.parent])
-        yield Refuse(f"{what}: {missing}")  # prepare stops here; nothing of this is ever sent
+        yield from _in_parent(what, missing, thing)
         return
     except ValueError as error:
         yield from refuse(f"{what}: {error}")
         return
     if not changes:
         host.noop((noop(now) if callable(noop) else noop) or f"{what} is as wanted")
+        _overlap(what, "" if ahead else thing)
         return
-    announce(what, changes, thing)
+    announce(what, changes, thing, removes=removes)
+    _overlap(what, "" if ahead else thing, changes=True)
     # A dry run stops at the first yield, so everything that is shown stands above it.
     yield from calls
     # Known from here on, although what was written may yet be read back otherwise: who acts on it must act in this run.
-    host.connector_data.setdefault(WRITTEN, set()).add(thing)
+    if not removes:
+        host.connector_data.setdefault(WRITTEN, set()).add(thing)
     after = read()
     if isinstance(after, Unread):
         yield Refuse(f"{what}: written, but could not be read back; run again")
@@ -100,6 +105,27 @@ def converge(
         return
     if left:
         yield Refuse(f"{what}: written, but read back with " + "; ".join(map(str, left)))
+
+
+def _in_parent(what: str, missing: ParentMissingError, thing: str) -> Generator[StringCommand, None, None]:
+    """What would be done in a parent that an earlier operation announced; else it is refused."""
+    if state.is_executing or not announced(missing.parent):
+        yield from refuse(f"{what}: {missing}")
+        return
+    announce(what, missing.changes, thing, after=host.connector_data[ANNOUNCED][missing.parent])
+    _overlap(what, thing, changes=True)
+    yield Refuse(f"{what}: {missing}")  # prepare stops here; nothing of this is ever sent
+
+
+def _overlap(what: str, thing: str, *, changes: bool = False) -> None:
+    """In prepare: say where an operation before this one changes the same thing, since this one was planned on what is there now."""
+    if state.is_executing or not thing:
+        return
+    touched = host.connector_data.setdefault(TOUCHED, set())
+    if thing in touched:
+        host.log(f"{what}: {OVERLAP}")
+    if changes:
+        touched.add(thing)
 
 
 def require(
@@ -136,16 +162,18 @@ def written(thing: str, on: Host | None = None) -> bool:
     return thing in (on or host).connector_data.get(WRITTEN, set())
 
 
-def announce(what: str, changes: Sequence[Change], thing: str = "", after: str = "") -> None:
+def announce(what: str, changes: Sequence[Change], thing: str = "", after: str = "", *, removes: bool = False) -> None:
     """
     Show what would change, once a run: what prepare showed is not shown again. Counts always; property by property with --diff or -v.
 
     + after: the thing that has to be made first, in the words in which it was announced
+    + removes: as in `converge`
     """
     plan = host.connector_data.setdefault(PLAN, {}).setdefault(host.current_op_hash, {})
     told, plan[what] = plan.get(what), tuple(changes)
     if not state.is_executing:
-        host.connector_data.setdefault(ANNOUNCED, {})[thing] = what
+        if not removes:
+            host.connector_data.setdefault(ANNOUNCED, {})[thing] = what
     elif told == plan[what]:
         return  # shown in prepare; with -y there was no prepare, and it is shown now
     count = f"{len(changes)} change" + ("" if len(changes) == 1 else "s")

@@ -39,11 +39,12 @@ from model.names import fold
 from model.secret import Secret
 from operations.arguments import checked
 from operations.converge import ParentMissingError, announced, converge, require
-from plans.iis import overridden, plan_app_pool, plan_authentication, without_deeper
+from plans.iis import overridden, plan_app_pool, plan_authentication, users_to_come, without_deeper
 from plans.iis_site import (
     WEB_CONFIG,
     canonical_path,
     certificates_of,
+    locations_to_come,
     moves,
     paths_above,
     plan_site,
@@ -121,7 +122,13 @@ def iis_app_pool(
         if not (password is None or _is_secret(password)):
             raise PlanError("the password is plain text, which pyinfra prints. Wrap it: Secret(...) of model.secret.")
         # Once it is written, whether it is the one that was asked for cannot be seen.
-        return plan_app_pool(now, replace(wanted, rotate_password=wanted.rotate_password and not done))
+        asked = replace(wanted, rotate_password=wanted.rotate_password and not done)
+        coming, name = _coming(), fold(app_pool)
+        found = plan_app_pool(users_to_come(now, coming, app_pool), asked)
+        if found.changes and not run.is_executing:
+            gone = coming.pools_gone - {name} if present else coming.pools_gone | {name}
+            host.connector_data[TO_COME] = replace(coming, pools_gone=gone)
+        return found
 
     def write(now: AppPoolRead) -> Generator[HostCall, None, None]:
         nonlocal done
@@ -138,7 +145,8 @@ def iis_app_pool(
         read=lambda: read(IisAppPool if present else IisAppPoolUsers, app_pool=app_pool),
         plan=_told(plan),
         write=_listed(write),
-        thing=f"app_pool:{fold(app_pool)}" if present else "",
+        thing=f"app_pool:{fold(app_pool)}",
+        removes=not present,
     )
 
 
@@ -189,6 +197,10 @@ def iis_site(
 
     def plan(now: SiteInputs) -> Plan:
         wanted = _wanted_site(site, present, path, app_pool, bindings, running)
+        if present and app_pool is not None and fold(app_pool) in _coming().pools_gone:
+            raise PlanError(
+                f"an operation before this one takes application pool {app_pool!r} away. Leave one of the two out."
+            )
         found = plan_site(now, wanted)
         if found.changes and not run.is_executing:
             host.connector_data[TO_COME] = to_come(_coming(), now, wanted, found)
@@ -232,7 +244,8 @@ def iis_site(
         read=get,
         plan=_told(plan),
         write=_listed(write),
-        thing=f"site:{fold(site)}" if present else "",
+        thing=f"site:{fold(site)}",
+        removes=not present,
     )
 
 
@@ -286,9 +299,12 @@ def iis_auth(
         coming, name = _coming(), fold(site)
         if coming.gone(name):
             raise PlanError(f"an operation before this one takes site {site!r} away. Leave one of the two out.")
-        if not path.strip("/") and name in coming.moving:
-            return plan_authentication(without_deeper(now), wanted, site)
-        return plan_authentication(now, wanted, site)
+        moved = not path.strip("/") and name in coming.moving
+        found = plan_authentication(without_deeper(now) if moved else now, wanted, site)
+        if found.edits and not check_only and not run.is_executing:
+            tags = dict.fromkeys((*coming.locations, *(edit["location"] for edit in found.edits)))
+            host.connector_data[TO_COME] = replace(coming, locations=tuple(tags))
+        return found
 
     def write(now: Authentication) -> Generator[HostCall, None, None]:
         yield HostCall("Edit-IisConfig", guard=now.guard, edits=list(plan(now).edits))
@@ -409,7 +425,7 @@ def _site_inputs(
     own = read(IisSite, site=site)
     if isinstance(own, Unread):
         return own
-    now = SiteInputs(own, datetime.now(UTC))
+    now = SiteInputs(locations_to_come(own, _coming(), site), datetime.now(UTC))
     try:
         wanted = _wanted_site(site, present, path, app_pool, bindings, running)
         certificates = certificates_of(wanted)
@@ -455,11 +471,12 @@ def _surroundings(now: SiteInputs, wanted: WantedSite, certificates: Sequence[tu
             stands = read(FileState, path=place)
             if isinstance(stands, Unread):
                 return UNREAD
+            kind = "folder" if stands.kind == "absent" and fold(place) in _coming().folders else stands.kind
             if folder is None:
-                folder = stands.kind
+                folder = kind
             else:
-                above = place, stands.kind
-            if stands.kind != "absent":
+                above = place, kind
+            if kind != "absent":
                 break
     web_config = False
     if wanted.path is not None and folder == "folder" and (now.read.site is None or moves(now.read, wanted.path)):

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
 
 from pyinfra.api import StringCommand, operation
+from pyinfra.context import host
+from pyinfra.context import state as run
 
 from connectors.call import HostCall
 from facts.base import Unread, read
 from facts.files import FileState
 from facts.xml import XmlElements
 from model.change import Change, PlanError
-from model.files import FileInfo, file_id
+from model.files import FileContent, FileInfo, file_id
 from model.xml import Secrecy, Text, XmlFile, XmlWanted, names_of
 from operations.arguments import checked
 from operations.converge import converge
 from plans.xml import backup_path, plan_elements
+
+TO_COME: Final = (
+    "files to come"  # key of pyinfra's free dict of a host: what this run makes of its files, for a dry run
+)
 
 
 @operation()
@@ -89,18 +97,8 @@ def xml_elements(
         refuse_elsewhere=refuse_elsewhere,
     )
 
-    def plan(now: XmlFile) -> tuple[Change, ...]:
-        changes = plan_elements(now.content, wanted).changes
-        if changes and unless is not None and (reason := unless()):
-            raise PlanError(reason)
-        return (*_backup(now.content.info), *changes) if changes and backup else changes
-
-    def write(now: XmlFile, changes: Sequence[Change]) -> list[HostCall]:  # noqa: ARG001 - the bytes come from the plan, made of the same values
-        return writes(now, plan_elements(now.content, wanted).data, backup=backup)
-
-    yield from converge(
-        file if parent is None else f"{parent} in {file}",
-        read=lambda: read(
+    def get() -> XmlFile | Unread:
+        now = read(
             XmlElements,
             file=file,
             parent=parent,
@@ -109,11 +107,43 @@ def xml_elements(
             ignore_case=ignore_case,
             secret=names_of(secret),
             public=names_of(public),
-        ),
+        )
+        if isinstance(now, Unread) or run.is_executing:
+            return now
+        # What operations before this one announced is planned upon, as it is when they run.
+        data = _to_come().get(file_id(file), now.content).data
+        return replace(now, content=_with(now.content, data))
+
+    def plan(now: XmlFile) -> tuple[Change, ...]:
+        found = plan_elements(now.content, wanted)
+        changes = found.changes
+        if changes and unless is not None and (reason := unless()):
+            raise PlanError(reason)
+        if changes and not run.is_executing:
+            _to_come()[file_id(file)] = _with(now.content, found.data)
+        return (*_backup(now.content.info), *changes) if changes and backup else changes
+
+    def write(now: XmlFile, changes: Sequence[Change]) -> list[HostCall]:  # noqa: ARG001 - the bytes come from the plan, made of the same values
+        return writes(now, plan_elements(now.content, wanted).data, backup=backup)
+
+    yield from converge(
+        file if parent is None else f"{parent} in {file}",
+        read=get,
         plan=plan,
         write=write,
         thing=file_id(file),
+        ahead=True,
     )
+
+
+def _to_come() -> dict[str, FileContent]:
+    """The files that operations of this run announced on this host, by their ids, as they will be."""
+    coming: dict[str, FileContent] = host.connector_data.setdefault(TO_COME, {})
+    return coming
+
+
+def _with(content: FileContent, data: bytes) -> FileContent:
+    return FileContent(replace(content.info, length=len(data), sha256=hashlib.sha256(data).hexdigest()), data)
 
 
 def writes(now: XmlFile, data: bytes, *, backup: bool) -> list[HostCall]:

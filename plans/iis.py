@@ -22,6 +22,7 @@ from model.iis import (
     Plan,
     Scheme,
     SchemeRead,
+    ToCome,
     WantedAppPool,
     WantedAuthentication,
     location_of,
@@ -71,6 +72,21 @@ def plan_app_pool(now: AppPoolRead, wanted: WantedAppPool) -> Plan:
     if now.shared and plan.edits:
         raise PlanError(SHARED)
     return plan
+
+
+def users_to_come(now: AppPoolRead, coming: ToCome, app_pool: str) -> AppPoolRead:
+    """What was read of a pool, with the applications that would be in it after what operations before this one announced."""
+    if now.users is None:
+        return now
+    stay = [one for one in now.users if fold(one.partition("/")[0]) not in coming.sites]
+    join = [
+        f"{site.name}{one.path}"
+        for site in coming.sites.values()
+        if site is not None
+        for one in site.applications
+        if fold(one.app_pool) == fold(app_pool)
+    ]
+    return replace(now, users=(*stay, *join))
 
 
 def _check_pool(now: AppPoolRead, wanted: WantedAppPool) -> None:

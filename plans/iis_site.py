@@ -15,6 +15,7 @@ from typing import Any, Final
 from model.change import Change, PlanError
 from model.iis import (
     SITES,
+    Application,
     Binding,
     Edit,
     Parent,
@@ -94,6 +95,13 @@ def with_to_come(read: SiteRead, coming: ToCome, site: str) -> SiteRead:
     return replace(read, neighbours=tuple(one for one in around.values() if one is not None), records=records)
 
 
+def locations_to_come(read: SiteRead, coming: ToCome, site: str) -> SiteRead:
+    """What was read with the location tags at or below the site that earlier operations of the run announced; they go with it, too."""
+    own = fold(site)
+    tags = tuple(one for one in coming.locations if fold(one) == own or fold(one).startswith(f"{own}/"))
+    return replace(read, locations=(*read.locations, *tags))
+
+
 def to_come(coming: ToCome, now: SiteInputs, wanted: WantedSite, plan: Plan) -> ToCome:
     """What is announced once a plan is, too."""
     site = _planned(now, wanted) if wanted.present else None
@@ -106,16 +114,31 @@ def to_come(coming: ToCome, now: SiteInputs, wanted: WantedSite, plan: Plan) -> 
     name = fold(wanted.site)
     moved = wanted.present and wanted.path is not None and moves(now.read, wanted.path)
     moving = coming.moving | {name} if moved else coming.moving
-    return ToCome({**coming.sites, name: site}, tuple(records.values()), moving)
+    made = () if plan.folder is None else (plan.folder, *paths_above(plan.folder))
+    return replace(
+        coming,
+        sites={**coming.sites, name: site},
+        records=tuple(records.values()),
+        moving=moving,
+        folders=coming.folders | set(map(fold, made)),
+    )
 
 
 def _planned(now: SiteInputs, wanted: WantedSite) -> Site:
-    """A site as it would be after a plan, as far as neighbours look at it: number and bindings."""
-    bindings = plan_bindings(now, targets_of(wanted))
+    """A site as it would be after a plan, as far as others look at it: number, bindings, and the pools of its applications."""
+    bindings, pool = plan_bindings(now, targets_of(wanted)), wanted.app_pool
     if now.read.site is None:
-        return Site(wanted.site, _number(now), bindings.new)
+        return Site(wanted.site, _number(now), bindings.new, (Application("/", pool or ""),))
     set_ = {one: replace(one, ssl_flags=flags) for one, flags in bindings.flags}
-    return replace(now.read.site, bindings=(*(set_.get(one, one) for one in now.read.site.bindings), *bindings.new))
+    root = now.read.site.application("/")
+    return replace(
+        now.read.site,
+        bindings=(*(set_.get(one, one) for one in now.read.site.bindings), *bindings.new),
+        applications=tuple(
+            replace(one, app_pool=pool) if one is root and pool is not None else one
+            for one in now.read.site.applications
+        ),
+    )
 
 
 # -- what is wanted --

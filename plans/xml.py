@@ -372,6 +372,12 @@ def _check(wanted: XmlWanted) -> None:
     for name in [*wanted.remove, *wanted.refuse_if]:
         _check_name(name, wanted.namespaces, "an element")
     _check_attributed(wanted)
+    below = [name for name in wanted.set if name != ITSELF]
+    if below and ITSELF in {*wanted.set, *wanted.clear}:
+        raise PlanError(
+            f". (the parent itself) is in set or clear, and {below[0]}, which is below it, is in set: "
+            "an element has a text or children here. Leave one out"
+        )
     for name, value in wanted.set.items():
         _check_value(name, value, secret=name == ITSELF or wanted.secrecy.covers(name))
     for name, values in wanted.attributes.items():

@@ -11,7 +11,7 @@ from pyinfra.api import StringCommand, operation
 from connectors.call import HostCall
 from facts.base import UNREAD, Unread
 from model.change import Change, PlanError
-from operations.converge import converge
+from operations.converge import OVERLAP, converge
 from tests.lab_machine import no_seed
 from tests.oplab import OpLab, Run
 
@@ -72,3 +72,20 @@ def test_an_operation_that_would_go_on_after_a_failed_write_is_refused(lab: OpLa
     text = "thing: _continue_on_error would send the next write although the one before failed: leave it out"
     run = lab.run(painted(["red", "red", "blue"]), _continue_on_error=True)
     assert run == Run((text,), (), failed=True)
+
+
+def test_a_dry_run_says_of_a_second_operation_on_one_thing_that_it_was_planned_on_what_is_there_now(lab: OpLab) -> None:
+    @operation()
+    def want(colour: str) -> Generator[StringCommand, None, None]:
+        yield from converge(
+            "thing",
+            read=lambda: "red",
+            plan=lambda now: () if now == colour else (Change("colour", now, colour),),
+            write=lambda _now, _changes: [HostCall("New-Folder", path=FOLDER)],
+            thing="thing",
+        )
+
+    steps = [(want, {"colour": colour}) for colour in ("red", "blue", "red", "green")]
+    said = f"thing: {OVERLAP}"
+    green = "thing: 1 change\n        colour: red -> green"
+    assert lab.deploy(*steps, dry=True) == Run((*SHOWN, said, green, said))

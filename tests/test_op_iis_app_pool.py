@@ -9,7 +9,7 @@ import pytest
 
 from model.secret import Secret
 from operations.iis import iis_app_pool, iis_site
-from tests.oplab import OpLab, Run, fixtures, told
+from tests.oplab import OpLab, Run, Step, fixtures, told
 
 pytestmark = pytest.mark.slow
 
@@ -151,3 +151,31 @@ def test_a_host_without_iis_fails_alone_with_a_line_that_says_so(tmp_path: Path)
         assert (run.writes, run.failed, "not-installed" in run.shown[0]) == ((), True, True)
         assert lab.run(iis_app_pool, app_pool=POOL).failed
         assert lab.state() == start
+
+
+def test_a_pool_that_an_earlier_operation_takes_its_site_out_of_is_removed_in_one_run(quick: OpLab) -> None:
+    old, new = "DefaultAppPool", {"app_pool": "New"}
+    steps: tuple[Step, ...] = (
+        (iis_app_pool, new),
+        (iis_site, {"site": "default web site", **new}),
+        (iis_app_pool, {"app_pool": old.lower(), "present": False}),
+    )
+    dry = quick.deploy(*steps, dry=True)
+    assert dry.shown[2:] == (told("application pool defaultapppool", f"app_pool: {old} -> (absent)"),)
+    assert quick.deploy(*steps) == Run(dry.shown, ("Edit-IisConfig",) * 3)
+    assert quick.xpath(ADD) == [{"name": "New"}]
+    assert quick.deploy(*steps) == Run()
+
+
+def test_a_pool_that_an_earlier_operation_puts_a_site_in_is_not_removed(quick: OpLab) -> None:
+    quick.run(iis_app_pool, app_pool="Old")
+    start = quick.state()
+    site: Step = (iis_site, {"site": "Default Web Site", "app_pool": "Old"})
+    away: Step = (iis_app_pool, {"app_pool": "OLD", "present": False})
+    text = "application pool OLD: the pool runs Default Web Site/. Give these another pool first."
+    gone = "site Default Web Site: an operation before this one takes application pool 'Old' away. Leave one of the two out."
+    for steps, said in (((site, away), text), ((away, site), gone)):
+        for dry in (True, False):
+            run = quick.deploy(*steps, dry=dry)
+            assert (run.shown[1:], run.writes, run.failed) == ((said,), (), True)
+    assert quick.state() == start

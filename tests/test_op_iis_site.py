@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from lab.seed import LabCertificate, certificate
-from operations.iis import iis_app_pool, iis_site
+from operations.iis import iis_app_pool, iis_auth, iis_site
 from tests.oplab import OpLab, Run, Step, fixtures, told
 
 pytestmark = pytest.mark.slow
@@ -221,8 +221,12 @@ def new(site: str, port: int, **other: Any) -> Step:
 
 
 def test_the_dry_run_numbers_two_new_sites_as_the_run_does(lab: OpLab) -> None:
-    steps = (new("A", 81), new("B", 82))
+    steps = (new("A", 81), new("B", 82, path="c:/a/b"))
     dry = lab.deploy(*steps, dry=True)
+    assert [line.splitlines()[1].strip() for line in dry.shown] == [
+        r"folder: (absent) -> C:\A",
+        r"folder: (absent) -> c:\a\b",
+    ]
     assert [line.splitlines()[3].strip() for line in dry.shown] == ["id: (absent) -> 2", "id: (absent) -> 3"]
     run = lab.deploy(*steps)
     assert (run.shown, run.failed) == (dry.shown, False)
@@ -251,6 +255,21 @@ def test_what_an_earlier_operation_takes_away_is_free_in_the_dry_run_too(quick: 
     run = quick.deploy(*steps)
     assert (run.shown, run.failed) == (dry.shown, False)
     assert quick.xpath("//site") == [{"name": "B", "id": "1"}]
+
+
+def test_a_location_tag_that_an_earlier_operation_writes_goes_with_its_site_in_the_dry_run_too(lab: OpLab) -> None:
+    on = (iis_auth, {"site": "default web site", "windows": True})
+    gone = (iis_site, {"site": "DEFAULT Web Site", "present": False})
+    dry = lab.deploy(on, gone, dry=True)
+    assert "location: Default Web Site -> (absent)" in dry.shown[1]
+    assert lab.deploy(on, gone) == Run(dry.shown, ("Edit-IisConfig", "Edit-IisConfig"))
+
+
+def test_a_folder_that_an_earlier_operation_makes_is_there_for_a_later_one(quick: OpLab) -> None:
+    steps = (new("A", 81, path=r"C:\shared\deep"), new("B", 82, path="c:/SHARED"))
+    dry = quick.deploy(*steps, dry=True)
+    assert "folder" not in dry.shown[1]
+    assert quick.deploy(*steps) == Run(dry.shown, ("New-Folder", "Edit-IisConfig", "Edit-IisConfig"))
 
 
 def test_a_certificate_that_an_earlier_operation_announced_for_the_endpoint_is_not_changed_by_a_later_one(

@@ -18,7 +18,7 @@ import pytest
 from lab.engine import Machine
 from lab.seed import MFA_SETTINGS, MIM_FOLDER, NAMESPACE, Role, Root, mfa_settings, seed
 from operations.xml import xml_elements
-from tests.oplab import OpLab, Run, fixtures, told
+from tests.oplab import OpLab, Run, Step, fixtures, told
 
 pytestmark = pytest.mark.slow
 
@@ -164,3 +164,29 @@ def test_a_file_in_use_is_not_written_and_the_next_run_makes_it_up(lab: OpLab) -
     assert "[locked]" in "\n".join(run.shown)
     assert lab.state() == start
     assert lab.run(xml_elements, **WANTED).failed is False
+
+
+def test_a_second_edit_of_a_file_is_planned_on_what_the_first_one_makes_of_it(quick: OpLab) -> None:
+    start, before = quick.state(), mfa_settings()
+    first: Step = (xml_elements, {"file": MFA_SETTINGS, "set": {"LOCMFA": "true"}})
+    second: Step = (
+        xml_elements,
+        {"file": MFA_SETTINGS.upper(), "set": {"LOCMFA": "false"}, "attributes": {"LOCMFA": {"seen": "1"}}},
+    )
+    between = before.replace(b"</DefaultCountryCode>", b"</DefaultCountryCode>\r\n  <LOCMFA>true</LOCMFA>")
+    shown = (
+        told(MFA_SETTINGS, f"backup: (absent) -> {backup_of(before)}", "LOCMFA: (absent) -> true"),
+        told(
+            MFA_SETTINGS.upper(),
+            f"backup: (absent) -> {backup_of(between).replace(MFA_SETTINGS, MFA_SETTINGS.upper())}",
+            "LOCMFA: true -> false",
+            "LOCMFA@seen: (absent) -> 1",
+        ),
+    )
+    assert quick.deploy(first, second, dry=True) == Run(shown)
+    assert quick.state() == start
+    assert quick.deploy(first, second) == Run(shown, ("Copy-File", "Write-File") * 2)
+    after = between.replace(b"<LOCMFA>true", b'<LOCMFA seen="1">false')
+    assert quick.machine().read_file(MFA_SETTINGS) == after
+    assert quick.machine().read_file(backup_of(between)) == between
+    assert quick.deploy(second, second) == Run()

@@ -360,6 +360,11 @@ REFUSALS: Final = {
         {"set": {"a": "1"}, "clear": ("a",)},
         "a is asked for twice in set, clear and remove; name it once",
     ),
+    "a text of the parent and a child of it": (
+        "<r/>",
+        {"set": {"a": "1"}, "clear": (".",)},
+        ". (the parent itself) is in set or clear, and a, which is below it, is in set: an element has a text or children here. Leave one out",
+    ),
     "set and removed in two spellings": (
         "<r/>",
         {"set": {"a": "1"}, "remove": ("A",), "ignore_case": True},
