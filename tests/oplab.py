@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -62,8 +63,8 @@ def engines(role: Role) -> list[Any]:
 
 
 def _no_samba() -> str | None:
-    if samba.find_samba() is None or samba.find_pwsh() is None:
-        return "no real directory was tried: no Samba AD DC or no PowerShell for Linux here. Run `make engines` as root"
+    if samba.find_samba() is None or samba.find_pwsh() is None or os.geteuid() != 0:
+        return "no real directory was tried: that takes Samba's AD DC, PowerShell for Linux and being root. Run `make engines` and the tests as root"
     return None
 
 
