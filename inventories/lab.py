@@ -13,12 +13,13 @@ from model.secret import Secret
 _engine = os.environ.get("LAB_ENGINE", "python")
 try:
     ensure_started(_engine)
+    _reached = {name: connection(name) for name in ("dc01", "mfa01", "mim01")}
 except LabError as error:
     raise InventoryError(str(error)) from None
 
 
 def _host(name: str, **own: object) -> tuple[str, dict[str, object]]:
-    data = connection(name)
+    data = _reached[name]
     own |= {key: Secret(str(value)) if key.endswith("password") else value for key, value in data.items()}
     return f"@winrm/{name}", own
 

@@ -94,6 +94,14 @@ def _start(options: argparse.Namespace) -> int:
     if control.status(options.root) is None and (word := _detached(options)) != "running":
         print(control.status(options.root))
         return 0 if word == "started" else 1
+    if asked := [
+        name
+        for name, value in (("--mim-build", options.mim_build), ("--settings-root", options.settings_root))
+        if value
+    ]:
+        raise LabError(
+            f"The lab runs already, and {' and '.join(asked)} is for new machines: python -m lab reset {asked[0]} ..."
+        )
     control.ensure_started(options.engine, options.root, hosts=options.hosts)  # complains where it runs otherwise
     print(control.status(options.root))
     print("It ran already.")
@@ -173,7 +181,7 @@ def _detached(options: argparse.Namespace) -> str:
         if word == "running" and not control.wait_ready(options.root):
             word = "The other lab that was starting did not come up."
         if word not in {"started", "running"}:
-            raise LabError(f"{word or 'The lab ended while it was starting.'} More in {folder.server_log}.")
+            raise LabError(f"{word.rstrip('.') or 'The lab ended while it was starting'}. More in {folder.server_log}.")
         return word
     os.close(told)
     sys.exit(_child(options, folder, tell))

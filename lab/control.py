@@ -105,10 +105,8 @@ def ensure_started(
             [sys.executable, "-m", "lab", *arguments], cwd=_TREE, check=False, capture_output=True, text=True
         )
         if done.returncode:
-            raise LabError(
-                (done.stderr.strip() or done.stdout.strip() or "The lab did not start.")
-                + f" More in {root / 'server.log'}."
-            )
+            said = done.stderr.strip() or done.stdout.strip() or "The lab did not start."
+            raise LabError(said if "server.log" in said else f"{said} More in {root / 'server.log'}.")
         started = done.stdout.startswith("started")
     now = status(root)
     if now is None:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from lab.folder import LabError
 from lab.process import LocalProcess
 from lab.wine import Prefix, create, find_wine, share
 
@@ -44,7 +45,7 @@ Add-Type -Path $sources.FullName -OutputAssembly 'C:\windows\temp\standins\out.d
 """
 
 
-class EngineError(Exception):
+class EngineError(LabError):
     """The engine is not there, or could not be made: one line that says what to do."""
 
 

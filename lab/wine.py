@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from lab.folder import LabError
 from lab.process import SHORT_LIVED, LocalProcess
 
 PROGRAMS: Final = (
@@ -27,7 +28,7 @@ WRITTEN: Final = {".ini", ".log", ".inf", ".pnf"}  # below C:\windows, small and
 SETUP_S: Final = 120  # a first wineboot takes 6 s alone and longer on a busy machine
 
 
-class WineError(Exception):
+class WineError(LabError):
     """Wine is absent or did not do what it was asked: the text says what."""
 
 

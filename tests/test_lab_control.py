@@ -312,6 +312,9 @@ def test_start_status_journal_and_stop_from_the_command_line(root: Path) -> None
     assert python_m_lab(root, "status").stdout == f"{now}\n" == started.stdout
     again = python_m_lab(root, "start")
     assert (again.returncode, again.stdout) == (0, f"{now}\nIt ran already.\n")
+    other = python_m_lab(root, "start", "--mim-build", "4.5.26.0")
+    says = "The lab runs already, and --mim-build is for new machines: python -m lab reset --mim-build ...\n"
+    assert (other.returncode, other.stdout, other.stderr) == (1, "", says)
     before = contents(root)
     p = made(dict(control.connection("mim01", root)))
     p.close_shell(p.open_shell())
@@ -322,6 +325,17 @@ def test_start_status_journal_and_stop_from_the_command_line(root: Path) -> None
     assert python_m_lab(root, "stop").stdout == "The lab was not running.\n"
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", now.hosts[0].http), 10)
+
+
+@pytest.mark.slow
+def test_a_lab_that_does_not_start_says_why_and_names_its_log_once(root: Path) -> None:
+    state = Folder(root).state("python")
+    state.parent.mkdir(parents=True)
+    state.write_text("no folder")
+    with pytest.raises(LabError) as refused:
+        control.ensure_started("python", root)
+    why, *logs = str(refused.value).split(". More in ")
+    assert (str(state) in why, logs) == (True, [f"{root / 'server.log'}."])
 
 
 def test_the_journal_can_be_followed(lab: Lab, client: Any) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from lab import control
+from lab.folder import LabError
 
 TREE: Final = Path(__file__).resolve().parents[1]
 RUNS: Final = (
@@ -30,7 +31,11 @@ def main() -> int:
     """Run the demo; returns the exit code."""
     engine = os.environ.get("LAB_ENGINE", "python")
     started = time.monotonic()
-    control.reset(engine=engine)
+    try:
+        control.reset(engine=engine, hosts=control.HOSTS)  # whatever other hosts a lab that runs may have
+    except LabError as error:
+        print(error, file=sys.stderr)
+        return 1
     _, requests_at = control.requests()
     changed: dict[str, int] = {}
     failed = False
