@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import runpy
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -67,18 +67,22 @@ def check(file: str, **groups: Group) -> None:
         logger.warning(text)
 
 
-def check_run(host: str, data: Mapping[str, Any], *, needs_certificate: bool) -> None:
+def check_run(host: str, data: Mapping[str, Any], groups: Collection[str]) -> None:
     """
     The same for one host as a run sees it: ``--data`` wins over the inventory, and was not there when that was checked.
 
     + data: ``host.data.dict()``
-    + needs_certificate: whether the host is an MFA server
+    + groups: those that the host is in
     """
+    if not set(groups) & set(GROUPS):
+        raise InventoryError(
+            f"host {host} is in none of the groups {', '.join(GROUPS)}, so nothing would be done to it: put it in one, or leave it out with --limit"
+        )
     problems = [
         *_wrong_keys({key: data[key] for key in OURS if key in data}),
         *desired_problems(data.get("desired"), "desired"),
     ]
-    if not problems and needs_certificate and thumbprint_of(data) is None:
+    if not problems and "mfa_servers" in groups and thumbprint_of(data) is None:
         problems = ["no certificate for its site: sdk_certificate and desired.site.thumbprint are both left out"]
     if problems:
         raise InventoryError("\n    ".join(f"host {host}: {text}" for text in problems))
@@ -115,7 +119,7 @@ class _Host:
     def address(self) -> tuple[str, str]:
         """Where it is reached, as text: nobody has looked yet at the types of what was given."""
         port = self.merged.get("winrm_port", default_port(self.merged.get("winrm_scheme")))
-        return str(self.merged.get("winrm_hostname", self.name)).casefold(), str(port)
+        return str(self.merged.get("winrm_hostname", self.name)).casefold().rstrip("."), str(port)
 
 
 # -- group data --

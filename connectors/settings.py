@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from model.forms import canonical_host, check_seen
 from model.problems import between, line, unknown
 from model.secret import Secret
 
@@ -22,12 +23,23 @@ CATALOG_PORTS: Final = (3268, 3269)
 HTTPS_PORT, HTTP_PORT = 5986, 5985
 
 
-class WinrmSettings(BaseModel):
-    """How one host is reached. Field names are the host data keys without ``winrm_``; the README's table is made from this."""
+class _Settings(BaseModel):
+    """Base of both: nothing unknown, nothing converted, no text with characters that nobody sees, no value of a secret in an error."""
 
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
     )
+
+    @field_validator("*")
+    @classmethod
+    def _seen(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            check_seen(value)
+        return value
+
+
+class WinrmSettings(_Settings):
+    """How one host is reached. Field names are the host data keys without ``winrm_``; the README's table is made from this."""
 
     hostname: str
     """name or address to connect to; default: the host's name in the inventory"""
@@ -74,6 +86,8 @@ class WinrmSettings(BaseModel):
             r"[0-9A-Fa-f]*(:[0-9A-Fa-f.]*){2,}", value
         ):
             raise ValueError("expected a host name or an address; the port is winrm_port")
+        if ":" not in value and not _is_host(value):
+            raise ValueError("expected a host name or an address")
         return value
 
     @field_validator("user")
@@ -105,12 +119,8 @@ class WinrmSettings(BaseModel):
         return f"{self.scheme}://{name}:{self.port}/wsman"
 
 
-class DirectorySettings(BaseModel):
+class DirectorySettings(_Settings):
     """How a host reaches the directory: host data keys without ``directory_``, all optional. The default is the logon, signed and sealed."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
-    )
 
     server: str = ""
     """DNS name of a domain controller, or a name that leads to one, which is then kept until the run ends; default: the host finds one"""
@@ -144,6 +154,13 @@ class DirectorySettings(BaseModel):
         return self
 
 
+def _is_host(name: str) -> bool:
+    try:
+        return canonical_host(name) not in {"", "*"} and "*" not in name
+    except ValueError:
+        return False
+
+
 def default_port(scheme: object) -> int:
     """The port of a host that names none; of no scheme, or one that is not known, that of https."""
     return HTTP_PORT if scheme == "http" else HTTPS_PORT
@@ -170,13 +187,13 @@ def directory_settings_of(data: Mapping[str, Any]) -> DirectorySettings:
 
 
 def _given(prefix: str, data: Mapping[str, Any]) -> dict[str, Any]:
-    return {key.removeprefix(prefix): value for key, value in data.items() if key.startswith(prefix)}
+    return {str(key).removeprefix(prefix): value for key, value in data.items() if str(key).startswith(prefix)}
 
 
 def _problems(model: type[BaseModel], prefix: str, data: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
-    given = _given(prefix, data)
+    given = {**defaults, **_given(prefix, data)}
     try:
-        model.model_validate({**defaults, **given})
+        model.model_validate(given)
     except ValidationError as error:
         known = sorted(prefix + name for name in model.model_fields)
         return list(

@@ -16,20 +16,22 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 from pydantic_core import ErrorDetails
 
 from model.forms import (
-    check_account,
     check_bound,
+    check_domain_account,
     check_folder,
     check_group_name,
     check_host,
     check_namespaces,
     check_parent,
     check_pool_name,
+    check_seen,
     check_service_name,
     check_site_name,
     check_url_host,
@@ -70,6 +72,13 @@ class Part(BaseModel):
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
     )
+
+    @field_validator("*")
+    @classmethod
+    def _seen(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, str) and info.field_name != "parent":  # an expression may have line ends
+            check_seen(value)
+        return value
 
 
 class Site(Part):
@@ -123,7 +132,7 @@ class Admins(Part):
 
     group: Annotated[str, _by(check_group_name)] = "PhoneFactor Admins"
     """sAMAccountName of the group; it is made when it is not there"""
-    service_account: Annotated[str, _by(check_account)]
+    service_account: Annotated[str, _by(check_domain_account)]
     """account that the MIM Service runs as: ``DOMAIN\\user``, UPN, sAMAccountName, DN, SID or GUID"""
 
 
@@ -145,7 +154,7 @@ class Settings(Part):
     @field_validator("username")
     @classmethod
     def _upn(cls, value: str) -> str:
-        if not re.fullmatch(r"[^@\s\\/]+@[^@\s\\/]+\.[^@\s\\/]+", value):
+        if not re.fullmatch(r"[^@\s\\/\"<>]+@[^@\s\\/\"<>]+\.[^@\s\\/\"<>]+", value):
             raise ValueError("expected a UPN, like mimservice@contoso.com")
         return value
 
@@ -155,7 +164,7 @@ class Settings(Part):
         if "@" in value.partition("://")[2].partition("/")[0]:
             raise ValueError("expected an address without a user or a password in it")
         match = re.fullmatch(
-            r"(?P<scheme>[a-z]+)://(?P<host>[^/:\s]+|\[[0-9a-fA-F:]+\])(:(?P<port>[0-9]{1,6}))?(?P<path>/[^\s?#]*)",
+            r"(?P<scheme>[a-z]+)://(?P<host>[^/:\s]+|\[[0-9a-fA-F:]+\])(:(?P<port>[0-9]{1,6}))?(?P<path>/[^\s?#\"<>\\^`{|}]*)",
             value,
         )
         if match is None or match["scheme"] != "https":

@@ -137,20 +137,35 @@ def check_group_name(name: str) -> None:
         )
 
 
+def check_seen(text: str, what: str = "a text") -> None:
+    """Nothing in it that came along unseen from a dialog or a web page."""
+    if unseen := _UNSEEN.search(text):
+        raise ValueError(f"expected {what} without U+{ord(unseen[0]):04X}, a character that is not seen: type it anew")
+
+
 def check_account(name: str) -> None:
     r"""An account as ``DOMAIN\user``, UPN, sAMAccountName, DN, SID or GUID; which of them it is, is told where it is looked for."""
     if not name.strip():
         raise ValueError("expected an account, like DOMAIN\\user")
-    if unseen := _UNSEEN.search(name):
-        raise ValueError(
-            f"expected an account without U+{ord(unseen[0]):04X}, a character that is not seen: type it anew"
-        )
+    check_seen(name, "an account")
     if _DN_BEGINS.match(name):
         return
     if "/" in name:
         raise ValueError("expected DOMAIN\\user, with a backslash")
     if "\\" in name and not re.fullmatch(r"[^\\]+\\[^\\]+", name.strip()):
         raise ValueError("expected DOMAIN\\user, with one backslash between two names")
+
+
+def check_domain_account(name: str) -> None:
+    """The same, and a SID is one that a domain gives: what is built into Windows cannot be in a group of a domain that a service logs on with."""
+    check_account(name)
+    if re.match(r"S-[0-9]", name.strip(), re.IGNORECASE) and not is_of_a_domain(name.strip()):
+        raise ValueError("expected an account of a domain, whose SID begins with S-1-5-21-")
+
+
+def is_of_a_domain(sid: str) -> bool:
+    """Whether a domain or a computer gave the SID: S-1-5-21, three numbers of its own, and one of the account ([MS-DTYP] 2.4.2.4)."""
+    return re.fullmatch(r"S-1-5-21(?:-[0-9]+){4}", sid, re.IGNORECASE) is not None
 
 
 def check_namespaces(namespaces: Mapping[str, str]) -> None:

@@ -16,12 +16,15 @@ class Secret:
     """
     Holds one secret text. `str`, `repr`, `format` and JSON give a mask; only `reveal` gives the text.
 
-    Equal and hashed by its text, so that a plan can compare. It cannot be pickled; a copy is itself.
+    Equal and hashed by its text, so that a plan can compare. It cannot be pickled; a copy is itself. TypeError, without the value, for what is no
+    text.
     """
 
     __slots__ = ("__text",)
 
     def __init__(self, text: str) -> None:
+        if not isinstance(text, str):
+            raise TypeError(f"a secret is of type {type(text).__name__}, expected text")
         self.__text = text
 
     def reveal(self) -> str:

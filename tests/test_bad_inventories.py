@@ -94,6 +94,7 @@ GROUP: Final = 'expected the sAMAccountName of a group: up to 64 characters with
 ENDS: Final = "expected the sAMAccountName of a group, without blanks at its ends and a dot at its end"
 ONE_BACKSLASH: Final = "expected DOMAIN\\user, with one backslash between two names"
 HOST_NAME: Final = "expected a host name, like mfa.contoso.com, or an empty text"
+UNSEEN: Final = "expected a text without U+200E, a character that is not seen: type it anew"
 UNQUOTED: Final = "expected a path without quotes"
 CASES: Final = {
     # the desired state
@@ -216,6 +217,14 @@ CASES: Final = {
         "settings.username is 'CONTOSO\\\\mimservice', expected a UPN, like mimservice@contoso.com",
         settings={"username": "CONTOSO\\mimservice"},
     ),
+    "a username in quotes": desired(
+        "settings.username is '\"mim@contoso.com\"', expected a UPN, like mimservice@contoso.com",
+        settings={"username": '"mim@contoso.com"'},
+    ),
+    "an address with a quote in it": desired(
+        "settings.sdk_url is 'https://mfa01:9999/\"/PfWsSdk.asmx', expected https://HOST:PORT/.../PfWsSdk.asmx",
+        settings={"sdk_url": 'https://mfa01:9999/"/PfWsSdk.asmx'},
+    ),
     "an address without https": desired(
         "settings.sdk_url is 'http://mfa01.contoso.com:9999/sdk/PfWsSdk.asmx', expected https://HOST:PORT/.../PfWsSdk.asmx",
         settings={"sdk_url": "http://mfa01.contoso.com:9999/sdk/PfWsSdk.asmx"},
@@ -254,6 +263,29 @@ CASES: Final = {
     "an account with a hidden mark before it": desired(
         "admins.service_account is '\\u200eCONTOSO\\\\mimservice', expected an account without U+200E, a character that is not seen: type it anew",
         admins={"service_account": "\u200eCONTOSO\\mimservice"},
+    ),
+    "an account that is built into Windows": desired(
+        "admins.service_account is 'S-1-5-18', expected an account of a domain, whose SID begins with S-1-5-21-",
+        admins={"service_account": "S-1-5-18"},
+    ),
+    "an account whose SID is cut": desired(
+        "admins.service_account is 's-1-5-21-1-2-3', expected an account of a domain, whose SID begins with S-1-5-21-",
+        admins={"service_account": "s-1-5-21-1-2-3"},
+    ),
+    "hidden marks": desired(
+        f"site.name is 'MIM\\u200e', {UNSEEN}",
+        f"site.path is 'C:\\\\\\u200ea', {UNSEEN}",
+        f"site.app_pool is '\\u200eMIM', {UNSEEN}",
+        f"admins.group is 'Phone\\u200eFactor', {UNSEEN}",
+        f"settings.username is '\\u200emim@contoso.com', {UNSEEN}",
+        f"settings.sdk_url is 'https://mfa01:9999/\\u200e/PfWsSdk.asmx', {UNSEEN}",
+        site={"name": "MIM\u200e", "path": "C:\\\u200ea", "app_pool": "\u200eMIM"},
+        admins={"group": "Phone\u200eFactor"},
+        settings={"username": "\u200emim@contoso.com", "sdk_url": "https://mfa01:9999/\u200e/PfWsSdk.asmx"},
+    ),
+    "a name of a site with a line end in it": desired(
+        "site.name is 'a\\nb', expected a text without U+000A, a character that is not seen: type it anew",
+        site={"name": "a\nb"},
     ),
     "a service with a line end": desired(
         "mim.service is 'FIMService\\n', expected the name of a service, like FIMService, "
@@ -382,6 +414,13 @@ CASES: Final = {
             ("@winrm/b", {"winrm_hostname": "mfa01.contoso.com", "winrm_port": 5986}),
         ],
     ),
+    "two hosts that are one machine, one of them with the dot of a whole name": groups(
+        "hosts a and b of mfa_servers are one: both have winrm_hostname 'mfa01.contoso.com'",
+        mfa_servers=[
+            ("@winrm/a", {"winrm_hostname": "mfa01.contoso.com"}),
+            ("@winrm/b", {"winrm_hostname": "MFA01.contoso.com."}),
+        ],
+    ),
     "two hosts that are one machine over http": groups(
         "hosts a and b of mfa_servers are one: both have winrm_hostname 'mfa01.contoso.com'",
         mfa_servers=[
@@ -441,6 +480,22 @@ CASES: Final = {
     "a hostname with a password": host(
         "winrm_hostname is of type str, expected a host name or an address, without http:// and without a path",
         winrm_hostname=f"admin:{PASSWORD}@mim01",
+    ),
+    "a hostname that is none": host(
+        "winrm_hostname is 'a..b', expected a host name or an address", winrm_hostname="a..b"
+    ),
+    "a name of a host with a blank": groups(
+        "host a b: winrm_hostname is 'a b', expected a host name or an address, without http:// and without a path",
+        mim_servers=["@winrm/a b"],
+    ),
+    "winrm_user with a hidden mark": host(
+        f"winrm_user is '\\u200eCONTOSO\\\\admin', {UNSEEN}", winrm_user="\u200eCONTOSO\\admin"
+    ),
+    "directory_server with a hidden mark": host(
+        f"directory_server is 'dc01\\u200e', {UNSEEN}", directory_server="dc01\u200e"
+    ),
+    "a key that is a number": groups(
+        f"host mim01: 5 is not known here. {KNOWN}", mim_servers=[("@winrm/mim01", {5: 1})]
     ),
     "winrm_user with a slash": host(
         "winrm_user is 'CONTOSO/admin', expected DOMAIN\\user or user@domain, with a backslash",
@@ -621,14 +676,23 @@ GIVEN: Final[dict[str, tuple[Mapping[str, Any], str]]] = {
 @pytest.mark.parametrize(("given", "says"), GIVEN.values(), ids=GIVEN)
 def test_what_data_gives_a_run_is_checked_too(given: Mapping[str, Any], says: str) -> None:
     with pytest.raises(InventoryError) as error:
-        check_run("mfa01", given, needs_certificate=True)
+        check_run("mfa01", given, ["mfa_servers"])
     assert str(error.value) == f"host mfa01: {says}"
 
 
 def test_a_run_with_right_data_is_accepted_and_a_certificate_is_only_needed_where_it_is_bound() -> None:
-    check_run("mfa01", {**FOR_ALL, "restart_mim": True}, needs_certificate=True)
-    check_run("mfa01", {**BARE, "sdk_certificate": THUMBPRINT}, needs_certificate=True)
-    check_run("mim01", BARE, needs_certificate=False)
+    check_run("mfa01", {**FOR_ALL, "restart_mim": True}, ["mfa_servers"])
+    check_run("mfa01", {**BARE, "sdk_certificate": THUMBPRINT}, ["mfa_servers"])
+    check_run("mim01", BARE, ["all", "mim_servers"])
+
+
+def test_a_host_that_is_in_none_of_the_groups_is_not_passed_over_in_silence() -> None:
+    with pytest.raises(InventoryError) as error:
+        check_run("mim01", FOR_ALL, ["mim_serverz", "ours"])
+    assert str(error.value) == (
+        "host mim01 is in none of the groups domain_controllers, mfa_servers, mim_servers, so nothing would be done to it: "
+        "put it in one, or leave it out with --limit"
+    )
 
 
 def test_a_certificate_of_a_host_that_is_none_is_left_out_and_that_of_all_holds() -> None:
