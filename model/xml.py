@@ -59,6 +59,11 @@ def local_name(name: str) -> str:
     return name.rpartition(":")[2]
 
 
+def is_naming(attribute: str) -> bool:
+    """Whether an attribute, with whatever prefix or `{namespace}`, says what its element is about."""
+    return local_name(attribute.rpartition("}")[2]).lower() in NAMING
+
+
 @dataclass(frozen=True)
 class Secrecy:
     """Which names hold secrets: those that look like it, those of `secret`; never those of `public`. Compared without case and prefix."""
@@ -77,7 +82,7 @@ class Secrecy:
 
     def names(self, attributes: Mapping[str, str]) -> bool:
         """Whether an element's attributes say that it is about a secret: `<add key="LICENSE_KEY" value="..."/>`."""
-        return any(self.covers(value) for name, value in attributes.items() if name.lower() in NAMING)
+        return any(self.covers(value) for name, value in attributes.items() if is_naming(name))
 
     def spared(self, name: str) -> bool:
         """Whether the user said that this name holds none: then it does not, whatever it stands in."""

@@ -17,7 +17,7 @@ from model.change import Change, PlanError
 from model.files import LARGEST_FILE, FileContent
 from model.names import fold
 from model.secret import Secret
-from model.xml import NAMING, Secrecy, Text, XmlElement, XmlFile, XmlWanted, local_name
+from model.xml import Secrecy, Text, XmlElement, XmlFile, XmlWanted, is_naming, local_name
 from plans.splice import NOT_XML, XML_NAMESPACE, splice
 from plans.xml_document import Document, attributes, leaf_text
 from plans.xml_edits import Add, Edit, Remove, SetAttribute, SetText
@@ -25,7 +25,8 @@ from plans.xpath import SHOWN, one_element, path_to
 
 BACKUP_DIGITS: Final = 12  # of the old SHA-256, in the name of a backup
 ITSELF: Final = "."  # the parent, where the names of its children stand
-NIL: Final = "{http://www.w3.org/2001/XMLSchema-instance}nil"
+SCHEMA: Final = "http://www.w3.org/2001/XMLSchema-instance"
+NIL: Final = f"{{{SCHEMA}}}nil"
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def plan_elements(file: FileContent, wanted: XmlWanted) -> XmlPlan:
     found.check_distinct()
     found.refuse_elsewhere()
     found.refuse()
+    found.refuse_values_in_attributes()
     pairs = [*found.set(), *found.clear(), *found.remove(), *found.attributes()]
     changes, edits = tuple(change for change, _ in pairs), [edit for _, edit in pairs if edit is not None]
     if not changes:
@@ -114,6 +116,12 @@ def _in_secret(around: etree._Element | None, secrecy: Secrecy) -> bool:
     return False
 
 
+def _own_attributes(element: etree._Element) -> Mapping[str, str]:
+    """Its attributes without those that XML and XML Schema give a meaning."""
+    foreign = (XML_NAMESPACE, SCHEMA)
+    return {name: value for name, value in attributes(element).items() if etree.QName(name).namespace not in foreign}
+
+
 def _tag(element: etree._Element) -> str:
     """Its name as written."""
     local = etree.QName(element).localname
@@ -151,7 +159,7 @@ class _Children:
         """The only child of that name. Raises PlanError for several, or for one in another namespace that may be meant."""
         found = self.named(name)
         if len(found) > 1:
-            places = " and ".join(f"<{_tag(child)}> on line {self.document.line(child)}" for child in found)
+            places = " and ".join(map(self._placed, found))
             raise PlanError(
                 f"{name} occurs {len(found)} times, expected at most 1: {places}. Remove the wrong ones, run again."
             )
@@ -161,7 +169,7 @@ class _Children:
             parsed = etree.QName(child)
             if self._alike(parsed.localname, name):
                 raise PlanError(
-                    f"{name} is not there, but <{_tag(child)}> on line {self.document.line(child)} is, in "
+                    f"{name} is not there, but {self._placed(child)} is, in "
                     f"{f'the namespace {parsed.namespace}' if parsed.namespace else 'no namespace'}: another element to XML. "
                     "Bind a prefix to the namespace that is meant in namespaces and write it before the name."
                 )
@@ -212,7 +220,7 @@ class _Children:
             found = " and ".join(f"{element} is below {place}" for place, element in [*below.items()][:SHOWN])
             more = ", ..." if len(below) > SHOWN else ""
             raise PlanError(
-                f"none of {', '.join(names)} is below <{_tag(self.parent)}> on line {self.document.line(self.parent)}, but {found}{more}: "
+                f"none of {', '.join(names)} is below {self._placed(self.parent)}, but {found}{more}: "
                 f"{self.wanted.refuse_elsewhere}"
             )
         self._refuse_attributes(self.document.elements, [*names, *self.wanted.refuse_if])
@@ -220,22 +228,22 @@ class _Children:
     def _refuse_attributes(self, elements: Iterable[etree._Element], names: Sequence[str]) -> None:
         for name, place, _ in self._by_attribute(elements, names):
             raise PlanError(
-                f"there is no {name} below <{_tag(self.parent)}> on line {self.document.line(self.parent)}, but {place}: "
+                f"there is no {name} below {self._placed(self.parent)}, but {place}: "
                 "which of the two would count is not known, so none is added. Change this file by hand"
             )
 
     def _by_attribute(
         self, elements: Iterable[etree._Element], names: Sequence[str]
     ) -> Iterator[tuple[str, str, bool]]:
-        """Names that elements have as an attribute's name, or as what one says they are about (NAMING): name, place, whether it is not empty."""
+        """Names that elements have as an attribute's name, or as what one says they are about (`is_naming`): name, place, whether it is not empty."""
         for element, name in ((element, name) for element in elements for name in names):
-            values = {etree.QName(key).localname: value for key, value in attributes(element).items()}
+            values = {etree.QName(key).localname: value for key, value in _own_attributes(element).items()}
             for local, value in values.items():
                 if self._alike(local, local_name(name)):
                     line = self.document.line(element)
                     yield name, f"attribute {local} of <{_tag(element)}> on line {line}", value != ""
-                elif local.lower() in NAMING and self._alike(value.strip(), local_name(name)):
-                    others = any(text for key, text in values.items() if key.lower() not in NAMING)
+                elif is_naming(local) and self._alike(value.strip(), local_name(name)):
+                    others = any(text for key, text in values.items() if not is_naming(key))
                     place = f'<{_tag(element)} {local}="{value}"> on line {self.document.line(element)}'
                     yield name, place, others or leaf_text(element) != ""
 
@@ -246,12 +254,46 @@ class _Children:
         for name, reason in self.wanted.refuse_if.items():
             for child in everywhere or self.parent.iterchildren("*"):
                 same = (child.tag, self.expanded(name)) if ":" in name else (etree.QName(child).localname, name)
-                if self._alike(*map(str, same)) and leaf_text(child) != "":
-                    line = self.document.line(child)
-                    raise PlanError(f"<{_tag(child)}> on line {line} is not empty: {reason}")
+                if not self._alike(*map(str, same)):
+                    continue
+                if leaf_text(child) != "":
+                    raise PlanError(f"{self._placed(child)} is not empty: {reason}")
+                for attribute in self._telling(child):
+                    raise PlanError(f"attribute {attribute} of {self._placed(child)} is not empty: {reason}")
             for _, place, filled in self._by_attribute(everywhere or (), [name]):
                 if filled:
                     raise PlanError(f"{place} is not empty: {reason}")
+
+    def refuse_values_in_attributes(self) -> None:
+        """Raise PlanError where the document's shape is not known and a value may be in an attribute: the text alone would be changed."""
+        if not self.wanted.refuse_elsewhere:
+            return
+        emptied = {*self.wanted.clear, *(name for name, value in self.wanted.set.items() if _revealed(value) == "")}
+        for name in [*self.wanted.set, *self.wanted.clear]:
+            child = self.one(name)
+            # Beside a text that is not empty an attribute is about that text. Where the text goes, what is left would count.
+            text = "" if child is None else leaf_text(child)
+            if child is None or text is None or (name not in emptied and text.strip()):
+                continue
+            managed = {self._attribute(one) for one in self.wanted.attributes.get(name, ())}
+            for attribute in self._telling(child, but=managed):
+                instead = "Take the element away (remove), name" if name in emptied else "Name"
+                raise PlanError(
+                    f"{self._placed(child)} has an attribute {attribute}: whether that is its value is not known, so its text alone is not changed. "
+                    f"{instead} the attribute in attributes, or change this file by hand"
+                )
+
+    def _telling(self, element: etree._Element, *, but: Collection[str] = ()) -> list[str]:
+        """Its own attributes that may hold its value, as written: not one that says its name once more."""
+        own = etree.QName(element).localname
+        return [
+            _spelled(name, element)
+            for name, value in _own_attributes(element).items()
+            if value and name not in but and not (is_naming(name) and self._alike(value.strip(), own))
+        ]
+
+    def _placed(self, element: etree._Element) -> str:
+        return f"<{_tag(element)}> on line {self.document.line(element)}"
 
     def set(self) -> Iterator[tuple[Change, Edit | None]]:
         """Texts that differ, and elements that are missing."""
@@ -345,7 +387,7 @@ class _Children:
     def _text(self, child: etree._Element) -> str:
         text = leaf_text(child)
         if text is None:
-            raise PlanError(f"<{_tag(child)}> on line {self.document.line(child)} holds elements, expected text alone")
+            raise PlanError(f"{self._placed(child)} holds elements, expected text alone")
         return text
 
     def _replaceable(self, child: etree._Element) -> None:
@@ -418,7 +460,8 @@ def _check_namespaces(namespaces: Mapping[str, str]) -> None:
 def _check_name(name: str, prefixes: Collection[str], what: str) -> None:
     prefix, colon, local = name.rpartition(":")
     if not _is_name(local) or (colon and not _is_name(prefix)):
-        raise PlanError(f"{name!r} is not the name of {what}, expected NAME or PREFIX:NAME")
+        several = "; several names are a list" if "," in name else ""
+        raise PlanError(f"{name!r} is not the name of {what}, expected NAME or PREFIX:NAME{several}")
     if prefix and prefix not in prefixes:
         raise PlanError(
             f"{name}: the prefix {prefix} is not in namespaces (there: {', '.join(sorted(prefixes)) or 'none'})"

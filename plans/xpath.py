@@ -71,7 +71,7 @@ def path_to(element: etree._Element) -> tuple[str, dict[str, str]]:
 def _evaluate(document: Document, expression: str, namespaces: Mapping[str, str]) -> object:
     try:
         return document.root.xpath(expression, namespaces=dict(namespaces), smart_strings=False)
-    except etree.XPathError:
+    except (etree.XPathError, ValueError):  # ValueError: lxml's, for a character that no XML holds
         plain = LITERAL.sub(lambda literal: " " * len(literal[0]), expression)
         for prefix in PREFIX.finditer(plain):
             if prefix[1] not in namespaces:

@@ -571,6 +571,90 @@ def test_names_that_stand_nowhere_or_below_the_parent_too_are_not_elsewhere_alon
     assert shown(plans[0])[0].endswith(" -> true")
 
 
+IN_ATTRIBUTE: Final[dict[str, tuple[str, dict[str, Any], str]]] = {
+    "a key beside no text": (
+        "<a>\n<LICENSE_KEY value='x'/></a>",
+        {},
+        (
+            "<LICENSE_KEY> on line 2 has an attribute value: whether that is its value is not known, so its text alone is not changed. "
+            "Take the element away (remove), name the attribute in attributes, or change this file by hand"
+        ),
+    ),
+    "a key beside a text, which would be left alone": (
+        "<a><LICENSE_KEY m:v='x' xmlns:m='urn:m'>x</LICENSE_KEY></a>",
+        {},
+        (
+            "<LICENSE_KEY> on line 1 has an attribute m:v: whether that is its value is not known, so its text alone is not changed. "
+            "Take the element away (remove), name the attribute in attributes, or change this file by hand"
+        ),
+    ),
+    "a value to set in an empty tag": (
+        "<a><LOCMFA value='false'/></a>",
+        {},
+        (
+            "<LOCMFA> on line 1 has an attribute value: whether that is its value is not known, so its text alone is not changed. "
+            "Name the attribute in attributes, or change this file by hand"
+        ),
+    ),
+    "a value to set beside white space": (
+        "<a><LOCMFA value='false'> </LOCMFA></a>",
+        {},
+        (
+            "<LOCMFA> on line 1 has an attribute value: whether that is its value is not known, so its text alone is not changed. "
+            "Name the attribute in attributes, or change this file by hand"
+        ),
+    ),
+    "one of two is managed": (
+        "<a><LOCMFA value='false' more='1'/></a>",
+        {"attributes": {"LOCMFA": {"value": "true"}}},
+        (
+            "<LOCMFA> on line 1 has an attribute more: whether that is its value is not known, so its text alone is not changed. "
+            "Name the attribute in attributes, or change this file by hand"
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "more", "text"), IN_ATTRIBUTE.values(), ids=IN_ATTRIBUTE)
+def test_a_value_that_may_stand_in_an_attribute_is_refused_where_the_shape_is_not_known(
+    before: str, more: dict[str, Any], text: str
+) -> None:
+    wanted = XmlWanted(**NAMED, **more)
+    assert plan_elements(file(before), wanted).changes
+    with pytest.raises(PlanError) as refused:
+        plan_elements(file(before), replace(wanted, refuse_elsewhere="say so"))
+    assert str(refused.value) == text
+
+
+@pytest.mark.parametrize(
+    ("before", "more"),
+    [
+        ("<a><LOCMFA kind='bool'>false</LOCMFA></a>", {}),
+        ("<a><LOCMFA value=''/><LICENSE_KEY value=''>x</LICENSE_KEY></a>", {}),
+        ("<a><LOCMFA xml:space='preserve'/><LICENSE_KEY xml:lang='en'>x</LICENSE_KEY></a>", {}),
+        ("<a><LOCMFA v='false'/></a>", {"attributes": {"LOCMFA": {"v": "true"}}}),
+        ("<a><LOCMFA/><LICENSE_KEY v='x'/></a>", {"clear": (), "remove": ("LICENSE_KEY",)}),
+        ("<a><LOCMFA/><CustomPhoneProvider name='CustomPhoneProvider' xml:space='preserve'/></a>", {}),
+    ],
+)
+def test_an_attribute_that_is_not_the_value_stands_in_no_way(before: str, more: dict[str, Any]) -> None:
+    wanted = {**NAMED, **more}
+    plans = [plan_elements(file(before), XmlWanted(**wanted, refuse_elsewhere=text)) for text in ("say so", "")]
+    assert plans[0] == plans[1]
+    again = plan_elements(file(plans[0].data.decode()), XmlWanted(**wanted, refuse_elsewhere="say so"))
+    assert again.changes == ()
+
+
+@pytest.mark.parametrize("elsewhere", ["", "say so"])
+def test_an_attribute_fills_an_element_that_must_be_empty(elsewhere: str) -> None:
+    with pytest.raises(PlanError) as refused:
+        plan_elements(
+            file("<a><LOCMFA/><CustomPhoneProvider dll='C:\\c.dll'/></a>"),
+            XmlWanted(**NAMED, refuse_elsewhere=elsewhere),
+        )
+    assert str(refused.value) == "attribute dll of <CustomPhoneProvider> on line 1 is not empty: why"
+
+
 def test_the_path_of_an_element_gives_that_element_and_no_other() -> None:
     text = '<a xmlns="urn:1"><b/><b><c xmlns="urn:2" xmlns:n1="urn:3"><n1:d/><e xmlns=""/><n1:d xmlns:n1="urn:4"/></c></b></a>'
     document = Document(text.encode())
@@ -708,6 +792,12 @@ def test_the_fact_finds_the_names_that_are_asked_for() -> None:
     [
         (("p:a",), XmlWanted(), "p:a: the prefix p is not in namespaces (there: none)"),
         (("<",), XmlWanted(), "'<' is not the name of an element, expected NAME or PREFIX:NAME"),
+        (
+            ("a,b",),
+            XmlWanted(),
+            "'a,b' is not the name of an element, expected NAME or PREFIX:NAME; several names are a list",
+        ),
+        ((), XmlWanted(parent="/x[\x01]"), "the parent is not a valid XPath 1.0 expression\n    /x[\x01]\n    ^"),
         ((), XmlWanted(parent="/x"), "the parent matches nothing: no x in the document\n    /x\n     ^"),
     ],
 )
@@ -757,6 +847,17 @@ def test_an_element_whose_attribute_names_a_secret_shows_neither_its_value_nor_i
     assert [change.secret for change in plan.changes] == [True]
     shown = f"{plan!r} {[change.to_json() for change in plan.changes]} {read_elements(data, ('add',), XmlWanted())!r}"
     assert [word for word in ("hunter2", "hunter3", "n3w") if word in shown] == []
+
+
+def test_an_attribute_with_a_prefix_says_what_an_element_is_about_too() -> None:
+    text = '<r xmlns:x="urn:x"><x:add x:key="LICENSE_KEY" x:value="S"/><x:add x:key="A" x:value="1"/></r>'
+    elements = read_elements(file(text), (), XmlWanted()).elements
+    assert [element.to_json()["attributes"] for element in elements] == [
+        {"x:key": "(secret)", "x:value": "(secret)"},
+        {"x:key": "(secret)", "x:value": "1"},
+    ]
+    wanted = XmlWanted(parent="*[1]", namespaces={"x": "urn:x"}, attributes={".": {"x:value": "new"}})
+    assert str(plan_elements(file(text), wanted).changes[0]) == "x:add@x:value: (secret) -> (secret) changed"
 
 
 def test_an_attribute_that_says_what_an_element_is_about_is_shown_and_its_value_with_it_unless_that_is_a_secret() -> (
