@@ -5,6 +5,8 @@ One named operation a step. Which hosts: the groups domain_controllers, mfa_serv
 The page's steps 1 to 3 (download, activation, installation) and the import of the account are done by hand; so is the way back, by the backup.
 """
 
+from typing import Any, TypeAlias
+
 from pyinfra import host, inventory
 
 from connectors.inventory import check_run, thumbprint_of
@@ -19,9 +21,11 @@ from operations.order import section, turn
 from operations.windows import not_restartable, stopped_by, windows_service, windows_service_folder
 from operations.xml import xml_elements
 
+Arguments: TypeAlias = dict[str, Any]
+
 given = host.data.dict()
 # The inventory was checked while it loaded; --data, which wins over it, was not there then.
-check_run(host.name, given, needs_certificate="mfa_servers" in host.groups)
+check_run(host.name, given, host.groups)
 wanted = parse(given["desired"])
 site, admins = wanted.site, wanted.admins
 directory = first_active("domain_controllers")
@@ -30,8 +34,8 @@ is_mim = "mim_servers" in host.groups
 section(name="Azure MFA Server, step 4: the IIS web application that hosts the SDK")
 if "mfa_servers" in host.groups:
     https = {"protocol": "https", "port": site.port, "host": site.host_name, "thumbprint": thumbprint_of(given)}
-    sdk = {"site": site.name, "path": site.path, "app_pool": site.app_pool, "bindings": [https]}
-    asked = {
+    sdk: Arguments = {"site": site.name, "path": site.path, "app_pool": site.app_pool, "bindings": [https]}
+    asked: Arguments = {
         "site": site.name,
         "anonymous": wanted.authentication.anonymous,
         "windows": wanted.authentication.windows,
@@ -48,7 +52,7 @@ section(name="Azure MFA Server, step 4, final step: the MIM service account in P
 if directory is not None and host.name == directory.name:  # one domain controller does it for all
     group, account = admins.group, admins.service_account
     ad_group_member(name="The group may hold the MIM service account", group=group, member=account, check_only=True)
-    ad_group(name="The group of the SDK's callers", group=group, scope="global", category="security")
+    ad_group(name="The group of the SDK's callers", group=group, category="security")
     ad_group_member(name="The MIM service account may call the SDK", group=group, member=account)
 
 section(

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable, Mapping
 from enum import Enum
-from functools import wraps
+from functools import cache, wraps
 from inspect import Signature, signature
 from typing import Any, Final, Generic, NoReturn, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pyinfra.api import StringCommand
 from pyinfra.api.exceptions import FactProcessError
 from pyinfra.api.facts import FactBase
 from pyinfra.context import ctx_host, host, state
 from typing_extensions import override
 
-from connectors.call import Answer, Refuse
+from connectors.call import Answer, Refuse, check
 
 T = TypeVar("T")
+STRICT: Final = ConfigDict(strict=True, hide_input_in_errors=True)
+EXPECTED: Final = {  # the annotations of arguments, in words
+    "str": "text",
+    "str | None": "text",
+    "str | Sequence[str]": "text or a list of texts",
+    "Mapping[str, str] | None": "a dict of texts",
+    "bool": "true or false",
+}
 NOT_WINRM: Final = "echo 'this host is not one of @winrm: name it @winrm/NAME in the inventory' >&2; exit 1"
 
 
@@ -86,26 +95,37 @@ def _over_winrm(command: Callable[..., str | StringCommand]) -> Callable[..., st
 
     parameters = signature(command)
 
+    @cache
+    def adapters() -> Mapping[str, TypeAdapter[Any]]:
+        hints = typing.get_type_hints(command)
+        return {name: TypeAdapter(hints[name], config=STRICT) for name in parameters.parameters if name in hints}
+
     @wraps(command)
     def made(*args: Any, **kwargs: Any) -> str | StringCommand:
         if ctx_host.isset() and not getattr(host.connector, "takes_calls", False):
             return StringCommand(NOT_WINRM)
-        wrong = _wrong(parameters, parameters.bind_partial(*args, **kwargs).arguments)
+        wrong = _wrong(parameters, parameters.bind_partial(*args, **kwargs).arguments, adapters())
         return Refuse("; ".join(wrong)) if wrong else command(*args, **kwargs)
 
     made.__signature__ = parameters  # type: ignore[attr-defined] # pyinfra asks the function itself, not what it wraps
     return made
 
 
-def _wrong(parameters: Signature, given: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a fact's arguments: one that is not given, or no text where one is due (`site=5` on a command line is a number)."""
-    known = parameters.parameters
-    wrong = [name for name, value in given.items() if known[name].annotation == "str" and not isinstance(value, str)]
-    numbers = {name: f": {name}='\"{given[name]}\"' on a command line" for name in wrong if type(given[name]) is int}
+def _wrong(parameters: Signature, given: Mapping[str, Any], adapters: Mapping[str, TypeAdapter[Any]]) -> list[str]:
+    """What is wrong with a fact's arguments: not given, of another type (`site=5` on a command line is a number), or no text that can be sent."""
+    known, wrong = parameters.parameters, []
+    for name in given.keys() & adapters.keys():
+        try:
+            adapters[name].validate_python(given[name])
+            check(given[name], name)
+        except ValidationError:  # before ValueError, which it is
+            number = f": {name}='\"{given[name]}\"' on a command line" if type(given[name]) is int else ""
+            expected = EXPECTED.get(known[name].annotation, known[name].annotation)
+            wrong.append(f"{name} is {given[name]!r}, expected {expected}{number}")
+        except ValueError as error:
+            wrong.append(str(error))
     absent = [name for name, each in known.items() if each.default is each.empty and name not in given]
-    return [f"{name} is {given[name]!r}, expected text{numbers.get(name, '')}" for name in wrong] + [
-        f"{name} is not given, expected {name}=..." for name in absent
-    ]
+    return sorted(wrong) + [f"{name} is not given, expected {name}=..." for name in absent]
 
 
 def read(fact: type[HostFact[T]], **args: Any) -> T | Unread:

@@ -270,11 +270,12 @@ class IisAuthentication(HostFact[Authentication]):
         Authentication(site="MIM MFASDK", schemes={"windows": SchemeRead(stored=True, effective=True, ...), ...}, providers=("Negotiate", "NTLM"))
 
     No such site is ``site=None``; the rest is then what a new site of this name would begin with, location tags of an earlier one included.
+    ``path`` may be any path, as for IIS: one that is not in ``paths`` answers what IIS applies there.
     """
 
     @override
     def command(self, site: str, path: str = "/") -> Dialogue:
-        self.site, self.path = site, path
+        self.site, self.path = site, f"/{path.strip('/')}"
         return Dialogue(
             f"read IIS authentication of {site}/{path.strip('/')}", lambda: authentication_steps(site, path)
         )

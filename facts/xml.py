@@ -20,7 +20,8 @@ class XmlElements(HostFact[XmlFile]):
 
     + file: full Windows path
     + parent: XPath to the element whose children are meant; the root when omitted
-    + names: which children, ``.`` is the parent itself; all children when omitted. Without a prefix a name means what it would mean in that place
+    + names: which children, ``.`` is the parent itself; all children when omitted. Without a prefix a name means what it would mean in that place.
+      Several on a command line: ``names='["LOCMFA", "Username"]'``
     + namespaces: prefix to namespace, for ``parent`` and ``names``
     + ignore_case: whether other spellings of the names are found, too
     + secret: names whose values are secrets, besides those that look like it (words KEY, PASSWORD, SECRET, TOKEN, PIN)

@@ -23,7 +23,7 @@ from facts.base import Unread, read
 from model.change import Change, PlanError
 from model.directory import Category, Group, Membership, Principal, Scope
 from operations.arguments import checked
-from operations.converge import ParentMissingError, converge, require
+from operations.converge import ParentMissingError, converge, counted, require
 from plans.ad import Edit, benign, group_edits, member_edits, named, plan_group, plan_member, refusal, to_come
 
 TO_COME: Final = "groups to come"  # key of pyinfra's free dict of a host: the groups that this run makes
@@ -34,8 +34,8 @@ TO_COME: Final = "groups to come"  # key of pyinfra's free dict of a host: the g
 def ad_group(
     group: str,
     *,
-    scope: Scope = "global",
-    category: Category = "security",
+    scope: Scope | None = None,
+    category: Category | None = None,
     description: str | None = None,
     path: str | None = None,
 ) -> Generator[StringCommand, None, None]:
@@ -43,8 +43,9 @@ def ad_group(
     Have a group in Active Directory. One that is there stays where it is, with the members that it has.
 
     + group: its sAMAccountName; a new group gets it as its cn, too
-    + scope: ``global``, ``universal`` or ``domain-local``; a group of another scope is refused, never changed
-    + category: ``security`` or ``distribution``; the same
+    + scope: ``global``, ``universal`` or ``domain-local``; a group that is there with another one is refused, never changed. ``None``: a new group is
+      global, one that is there stays as it is
+    + category: ``security`` or ``distribution``; the same, a new one is a security group
     + description: ``None`` leaves it alone, an empty one takes it away
     + path: DN of the container in which a new group is made, which must be there; default CN=Users of the server's domain
 
@@ -57,7 +58,7 @@ def ad_group(
 
     def plan(now: Group) -> tuple[Change, ...]:
         changes = plan_group(now, group, scope=scope, category=category, description=description)
-        if now.group is None:
+        if now.group is None and counted():
             coming = to_come(now, group, scope=scope, category=category)
             host.connector_data.setdefault(TO_COME, {})[group_id(group)] = coming
         return changes
@@ -144,8 +145,14 @@ def ad_group_member(
         write=lambda now, _: [DirectoryEdit(member_edits(now, present=present))],
         thing=member_id(group, member),
         removes=not present,
+        same=lambda now: member_id(group, _identity(now.member) or member),
         noop=noop,
     )
+
+
+def _identity(member: Principal | None) -> str:
+    """What one object has once, whatever it is called."""
+    return "" if member is None else member.guid or member.sid
 
 
 def group_id(group: str) -> str:

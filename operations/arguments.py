@@ -48,9 +48,11 @@ def checked(
     def run(*args: P.args, **kwargs: P.kwargs) -> Generator[StringCommand, None, None]:
         if halted():
             return
-        given = parameters.bind(
-            *args, **kwargs
-        ).arguments  # pyinfra has bound them already: too many or too few are its error
+        try:
+            given = parameters.bind(*args, **kwargs).arguments
+        except TypeError as error:  # too many, too few, or one that is not known
+            yield from refuse(f"{work.__name__}: {error}")
+            return
         for name, value in given.items():
             try:
                 adapter(name).validate_python(value)

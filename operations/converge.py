@@ -6,8 +6,8 @@ An operation is what to read, how to compare, what to write, and its documentati
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from typing import Final, TypeVar
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from pyinfra import logger
 from pyinfra.api import Host, StringCommand
@@ -19,10 +19,18 @@ from facts.base import Unread
 from model.change import Change, PlanError
 
 T = TypeVar("T")
-ANNOUNCED: Final = "announced"  # keys of pyinfra's free dict of a host; thing to the words it was shown in
-WRITTEN: Final = "written"
-TOUCHED: Final = "touched"  # set of things; with those that would be taken away
+ANNOUNCED: Final = (
+    "announced"  # keys of pyinfra's free dict of a host; thing to the words it was shown in, the last one last
+)
+WRITTEN: Final = "written"  # the same
+TOUCHED: Final = "touched"  # with those that would be taken away; thing to whether that depends on an `_if`
 PLAN: Final = "plan"
+IF: Final = (
+    "an operation before this one makes it if its _if holds: that is not known in a dry run, and not counted there"
+)
+BEFORE: Final = (
+    "an operation before this one changes it, too: that is not counted in a dry run. Make the two one operation"
+)
 OVERLAP: Final = "an operation before this one changes it, too: what this one does after that is not known in a dry run. Make the two one operation"
 
 
@@ -48,6 +56,7 @@ def converge(
     thing: str = "",
     removes: bool = False,
     ahead: bool = False,
+    same: Callable[[T], str] | None = None,
     noop: str | Callable[[T], str] = "",
 ) -> Generator[StringCommand, None, None]:
     """
@@ -60,6 +69,7 @@ def converge(
     + thing: id of the thing for later operations (``site:MIM MFASDK``), the same for every spelling of its name; see `announced` and `written`
     + removes: whether the thing is taken away: then it is neither announced nor written for them
     + ahead: whether `read` gives in a dry run what operations before this one would make of the thing; else the dry run says that it does not
+    + same: id of the thing by its current state, where one thing has several names that only the host can tell are of one; default `thing`
     + noop: said where nothing differs (with -v), or what makes it of the current state; default ``... is as wanted``
     """
     if halted():
@@ -69,31 +79,34 @@ def converge(
             f"{what}: _continue_on_error would send the next write although the one before failed: leave it out"
         )
         return
+    spot = thing
     # ValueError, PlanError among them: what cannot be asked, wanted or sent fails this host, an exception would end the run of all.
     try:
         now = read()
         if isinstance(now, Unread):
             yield from unread(what)
             return
+        if same is not None:
+            spot = same(now)
         changes = tuple(plan(now))
         calls = tuple(write(now, changes)) if changes else ()
     except ParentMissingError as missing:
-        yield from _in_parent(what, missing, thing)
+        yield from _in_parent(what, missing, thing, spot)
         return
     except ValueError as error:
-        yield from refuse(f"{what}: {error}")
+        yield from refuse(f"{what}: {error}{f' ({BEFORE})' if _touched(spot, ahead=ahead) else ''}")
         return
     if not changes:
         host.noop((noop(now) if callable(noop) else noop) or f"{what} is as wanted")
-        _overlap(what, "" if ahead else thing)
+        _overlap(what, spot, ahead=ahead)
         return
     announce(what, changes, thing, removes=removes)
-    _overlap(what, "" if ahead else thing, changes=True)
+    _overlap(what, spot, ahead=ahead, changes=True)
     # A dry run stops at the first yield, so everything that is shown stands above it.
     yield from calls
     # Known from here on, although what was written may yet be read back otherwise: who acts on it must act in this run.
     if not removes:
-        host.connector_data.setdefault(WRITTEN, set()).add(thing)
+        _note(WRITTEN, thing, what)
     after = read()
     if isinstance(after, Unread):
         yield Refuse(f"{what}: written, but could not be read back; run again")
@@ -107,25 +120,41 @@ def converge(
         yield Refuse(f"{what}: written, but read back with " + "; ".join(map(str, left)))
 
 
-def _in_parent(what: str, missing: ParentMissingError, thing: str) -> Generator[StringCommand, None, None]:
+def _in_parent(what: str, missing: ParentMissingError, thing: str, spot: str) -> Generator[StringCommand, None, None]:
     """What would be done in a parent that an earlier operation announced; else it is refused."""
     if state.is_executing or not announced(missing.parent):
-        yield from refuse(f"{what}: {missing}")
+        yield from refuse(f"{what}: {missing}{f' ({IF})' if uncounted(missing.parent) else ''}")
         return
     announce(what, missing.changes, thing, after=host.connector_data[ANNOUNCED][missing.parent])
-    _overlap(what, thing, changes=True)
+    _overlap(what, spot, changes=True)
     yield Refuse(f"{what}: {missing}")  # prepare stops here; nothing of this is ever sent
 
 
-def _overlap(what: str, thing: str, *, changes: bool = False) -> None:
+def _overlap(what: str, spot: str, *, ahead: bool = False, changes: bool = False) -> None:
     """In prepare: say where an operation before this one changes the same thing, since this one was planned on what is there now."""
-    if state.is_executing or not thing:
+    if state.is_executing or not spot:
         return
-    touched = host.connector_data.setdefault(TOUCHED, set())
-    if thing in touched:
+    if _touched(spot, ahead=ahead):
         host.log(f"{what}: {OVERLAP}")
     if changes:
-        touched.add(thing)
+        touched = host.connector_data.setdefault(TOUCHED, {})
+        touched[spot] = touched.get(spot, False) or not counted()
+
+
+def _touched(spot: str, *, ahead: bool = False) -> bool:
+    """In prepare: whether an operation before this one changes the thing, and this one was not planned on that."""
+    return uncounted(spot) if ahead else not state.is_executing and spot in host.connector_data.get(TOUCHED, {})
+
+
+def counted() -> bool:
+    """In prepare: whether operations to come may plan on what this one would do. Not where pyinfra asks its `_if` only when it runs."""
+    given: Mapping[str, Any] = host.current_op_global_arguments or {}
+    return not state.is_executing and not given.get("_if")
+
+
+def uncounted(thing: str) -> bool:
+    """In prepare: whether an operation before this one changes the thing if its `_if` holds, of which nobody knows."""
+    return not state.is_executing and bool(host.connector_data.get(TOUCHED, {}).get(thing))
 
 
 def require(
@@ -159,7 +188,19 @@ def announced(thing: str, on: Host | None = None) -> bool:
 
 def written(thing: str, on: Host | None = None) -> bool:
     """Whether this run has changed the thing, on this host or on `on`."""
-    return thing in (on or host).connector_data.get(WRITTEN, set())
+    return thing in (on or host).connector_data.get(WRITTEN, {})
+
+
+def renewed(thing: str, after: str) -> bool:
+    """Whether this run has changed the thing, in prepare would change it, and `after` not since then."""
+    things = list(host.connector_data.get(WRITTEN if state.is_executing else ANNOUNCED, {}))
+    return thing in things and (after not in things or things.index(after) < things.index(thing))
+
+
+def _note(key: str, thing: str, what: str) -> None:
+    things: dict[str, str] = host.connector_data.setdefault(key, {})
+    things.pop(thing, None)
+    things[thing] = what
 
 
 def announce(what: str, changes: Sequence[Change], thing: str = "", after: str = "", *, removes: bool = False) -> None:
@@ -171,13 +212,16 @@ def announce(what: str, changes: Sequence[Change], thing: str = "", after: str =
     """
     plan = host.connector_data.setdefault(PLAN, {}).setdefault(host.current_op_hash, {})
     told, plan[what] = plan.get(what), tuple(changes)
+    condition = ""
     if not state.is_executing:
-        if not removes:
-            host.connector_data.setdefault(ANNOUNCED, {})[thing] = what
+        if not counted():
+            condition = ", if its _if holds"
+        elif not removes:
+            _note(ANNOUNCED, thing, what)
     elif told == plan[what]:
         return  # shown in prepare; with -y there was no prepare, and it is shown now
     count = f"{len(changes)} change" + ("" if len(changes) == 1 else "s")
-    lines = [f"{f'{after} would be created, then: ' if after else ''}{what}: {count}"]
+    lines = [f"{f'{after} would be created, then: ' if after else ''}{what}: {count}{condition}"]
     if state.config.DIFF or state.print_noop_info:
         for change in changes:
             before, after = change.shown()

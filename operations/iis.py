@@ -38,7 +38,7 @@ from model.iis import (
 from model.names import fold
 from model.secret import Secret
 from operations.arguments import checked
-from operations.converge import ParentMissingError, announced, converge, require
+from operations.converge import ParentMissingError, announced, converge, counted, require
 from plans.iis import overridden, plan_app_pool, plan_authentication, users_to_come, without_deeper
 from plans.iis_site import (
     WEB_CONFIG,
@@ -116,7 +116,7 @@ def iis_app_pool(
         state=_state(running),
         rotate_password=rotate_password,
     )
-    done = False
+    done, thing = False, f"app_pool:{fold(app_pool)}"
 
     def plan(now: AppPoolRead) -> Plan:
         if not (password is None or _is_secret(password)):
@@ -125,7 +125,7 @@ def iis_app_pool(
         asked = replace(wanted, rotate_password=wanted.rotate_password and not done)
         coming, name = _coming(), fold(app_pool)
         found = plan_app_pool(users_to_come(now, coming, app_pool), asked)
-        if found.changes and not run.is_executing:
+        if counted() and (found.changes or _unmade(thing, present)):
             gone = coming.pools_gone - {name} if present else coming.pools_gone | {name}
             host.connector_data[TO_COME] = replace(coming, pools_gone=gone)
         return found
@@ -145,7 +145,7 @@ def iis_app_pool(
         read=lambda: read(IisAppPool if present else IisAppPoolUsers, app_pool=app_pool),
         plan=_told(plan),
         write=_listed(write),
-        thing=f"app_pool:{fold(app_pool)}",
+        thing=thing,
         removes=not present,
     )
 
@@ -194,6 +194,7 @@ def iis_site(
             running=True,
         )
     """
+    thing = f"site:{fold(site)}"
 
     def plan(now: SiteInputs) -> Plan:
         wanted = _wanted_site(site, present, path, app_pool, bindings, running)
@@ -202,7 +203,7 @@ def iis_site(
                 f"an operation before this one takes application pool {app_pool!r} away. Leave one of the two out."
             )
         found = plan_site(now, wanted)
-        if found.changes and not run.is_executing:
+        if counted() and (found.changes or _unmade(thing, present)):
             host.connector_data[TO_COME] = to_come(_coming(), now, wanted, found)
         return found
 
@@ -244,7 +245,7 @@ def iis_site(
         read=get,
         plan=_told(plan),
         write=_listed(write),
-        thing=f"site:{fold(site)}",
+        thing=thing,
         removes=not present,
     )
 
@@ -301,7 +302,7 @@ def iis_auth(
             raise PlanError(f"an operation before this one takes site {site!r} away. Leave one of the two out.")
         moved = not path.strip("/") and name in coming.moving
         found = plan_authentication(without_deeper(now) if moved else now, wanted, site)
-        if found.edits and not check_only and not run.is_executing:
+        if found.edits and not check_only and counted():
             tags = dict.fromkeys((*coming.locations, *(edit["location"] for edit in found.edits)))
             host.connector_data[TO_COME] = replace(coming, locations=tuple(tags))
         return found
@@ -359,6 +360,11 @@ def _told(plan: Callable[[T], Plan]) -> Callable[[T], Sequence[Change]]:
         return found.changes
 
     return changes
+
+
+def _unmade(thing: str, present: bool) -> bool:
+    """Whether something that is not there now would be made and then taken away: nothing differs, yet what comes after it must know."""
+    return not present and announced(thing)
 
 
 def _listed(

@@ -18,7 +18,7 @@ from model.change import Change, PlanError
 from model.files import file_id
 from model.windows import Service
 from operations.arguments import checked
-from operations.converge import announced, converge, refuse, require, written
+from operations.converge import announced, converge, refuse, renewed, require, uncounted, written
 from plans.windows import (
     Step,
     down_now,
@@ -114,6 +114,8 @@ def _converge(
     def plan(now: Service) -> tuple[Change, ...]:
         if timeout_s < 0:
             raise PlanError(f"timeout_s is {timeout_s}, expected seconds, 0 or more")
+        if restart and not running:
+            raise PlanError("restart and running=False exclude each other: leave one out")
         why = _reason(now, restart=restart, reads=reads, because=because, done=bool(restarted))
         changes = plan_service(now, running=running, restart=why)
         if len(changes) > 1:  # dependents are stopped
@@ -134,9 +136,13 @@ def _converge(
         read=lambda: read(WindowsService, service=service),
         plan=plan,
         write=write,
-        thing=f"service:{service.casefold()}",
+        thing=_id(service),
         noop=noop,
     )
+
+
+def _id(service: str) -> str:
+    return f"service:{service.casefold()}"
 
 
 class ServiceStep(HostCall):
@@ -224,9 +230,17 @@ def _reason(now: Service, *, restart: bool, reads: str | None, because: Callable
         return "asked for"
     if because is not None and not done and (why := because()):
         return why
-    if reads is None:
-        return ""
-    if now.state == "running" and not state.is_executing and announced(file_id(reads)):
+    return "" if reads is None else _unread(now, reads, done=done)
+
+
+def _unread(now: Service, reads: str, *, done: bool) -> str:
+    """Why the process has not read its file, "" where it has."""
+    if uncounted(file_id(reads)):
+        text = "which an operation before this one writes if its _if holds: whether it restarts then is not known in a dry run"
+        _say(f"service {now.service}", f"it reads {reads}, {text}")
+    # An operation before this one gave it a process that knows the file as it is.
+    fresh = renewed(_id(now.service), after=file_id(reads))
+    if now.state == "running" and not state.is_executing and not fresh and announced(file_id(reads)):
         return f"{reads} would be written"
     file = read(FileState, path=reads)
     if isinstance(file, Unread):
@@ -235,9 +249,9 @@ def _reason(now: Service, *, restart: bool, reads: str | None, because: Callable
         raise PlanError(
             f"{reads} is {'not there' if file.kind == 'absent' else 'a folder'}, expected the file that {now.service} reads"
         )
-    if now.state != "running" or (done and now.started_utc is None):
+    if now.state != "running" or (done and now.started_utc is None) or (fresh and not state.is_executing):
         return ""
-    if now.started_utc is None and written(file_id(reads)):
+    if now.started_utc is None and written(file_id(reads)) and not fresh:
         return f"{reads} was written in this run"  # when its process started cannot be told, yet it was before that
     older = older_than(now, reads, file.last_write_utc)
     if older and (later := _later(reads, file.last_write_utc or "")):
@@ -245,7 +259,7 @@ def _reason(now: Service, *, restart: bool, reads: str | None, because: Callable
             return ""  # no process is younger than such a file, the one that was asked for neither
         raise PlanError(later)
     # A process that started while the file was being replaced has read the old one, although it is not older than the new one's time.
-    return older if older or done or not written(file_id(reads)) else f"{reads} was written in this run"
+    return older if older or done or fresh or not written(file_id(reads)) else f"{reads} was written in this run"
 
 
 def _later(file: str, last_write_utc: str) -> str:

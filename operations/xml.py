@@ -19,7 +19,7 @@ from model.change import Change, PlanError
 from model.files import FileContent, FileInfo, file_id
 from model.xml import Secrecy, Text, XmlFile, XmlWanted, names_of
 from operations.arguments import checked
-from operations.converge import converge
+from operations.converge import converge, counted
 from plans.xml import backup_path, plan_elements
 
 TO_COME: Final = (
@@ -119,7 +119,7 @@ def xml_elements(
         changes = found.changes
         if changes and unless is not None and (reason := unless()):
             raise PlanError(reason)
-        if changes and not run.is_executing:
+        if changes and counted():
             _to_come()[file_id(file)] = _with(now.content, found.data)
         return (*_backup(now.content.info), *changes) if changes and backup else changes
 

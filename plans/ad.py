@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from model.change import Change, PlanError, Value
 from model.directory import Category, Group, Membership, Principal, Scope
+from model.forms import is_of_a_domain
 from plans.directory_entry import SECURITY, domain_of
 from plans.ldap import filter_value, guid_to_bytes
 
@@ -19,6 +20,8 @@ Edit: TypeAlias = dict[str, Any]
 
 NOT_IN_A_NAME: Final = '"/\\[]:;|=,+*?<>'  # of a sAMAccountName
 LONGEST_NAME: Final = 64  # of a cn, which is made from it
+NEW_SCOPE: Final[Scope] = "global"
+NEW_CATEGORY: Final[Category] = "security"
 SCOPE_BITS: Final[Mapping[Scope, int]] = {"global": 2, "domain-local": 4, "universal": 8}
 
 
@@ -28,11 +31,12 @@ def group_type(scope: Scope, category: Category) -> int:
 
 
 def plan_group(
-    current: Group, name: str, *, scope: Scope, category: Category, description: str | None
+    current: Group, name: str, *, scope: Scope | None, category: Category | None, description: str | None
 ) -> tuple[Change, ...]:
     """
     Compare a group with what is wanted; an absent one is made.
 
+    + scope, category: of a new group NEW_SCOPE and NEW_CATEGORY where they are None; those of one that is there are then left alone
     + description: None leaves it alone, "" takes it away
 
     Raises PlanError where something else has its name, where the container is not there, and where it exists with another scope or category:
@@ -51,14 +55,15 @@ def plan_group(
         changes = [
             Change("distinguishedName", None, current.wanted_dn),
             Change("sAMAccountName", None, name),
-            Change("scope", None, scope),
-            Change("category", None, category),
+            Change("scope", None, scope or NEW_SCOPE),
+            Change("category", None, category or NEW_CATEGORY),
         ]
         return (*changes, Change("description", None, description)) if description else tuple(changes)
     group = current.group
-    if (group.scope, group.category) != (scope, category):
+    wanted = (scope or group.scope, category or group.category)
+    if (group.scope, group.category) != wanted:
         raise PlanError(
-            f"{group.dn} exists and is {group.scope} {group.category}, wanted is {scope} {category}. "
+            f"{group.dn} exists and is {group.scope} {group.category}, wanted is {wanted[0]} {wanted[1]}. "
             "Neither is changed here: give the operation what it is, or change the group by hand"
         )
     before = group.description
@@ -67,25 +72,25 @@ def plan_group(
     return (Change("description", before, description or None),)
 
 
-def to_come(current: Group, name: str, *, scope: Scope, category: Category) -> Principal:
+def to_come(current: Group, name: str, *, scope: Scope | None, category: Category | None) -> Principal:
     """The group that `plan_group` makes, as far as it is known before: what it may hold can be told."""
     return Principal(
         "group",
         dn=current.wanted_dn,
         sam_account_name=name,
         domain=domain_of(current.wanted_dn),
-        scope=scope,
-        category=category,
+        scope=scope or NEW_SCOPE,
+        category=category or NEW_CATEGORY,
     )
 
 
 def group_edits(
-    current: Group, name: str, *, scope: Scope, category: Category, changes: Sequence[Change]
+    current: Group, name: str, *, scope: Scope | None, category: Category | None, changes: Sequence[Change]
 ) -> list[Edit]:
     """The edits of `plan_group`: one add, or one modify that fails where the old description is not there any more."""
     wanted = next((change for change in changes if change.property == "description"), None)
     if current.group is None:
-        values = {"sAMAccountName": name, "groupType": str(group_type(scope, category))}
+        values = {"sAMAccountName": name, "groupType": str(group_type(scope or NEW_SCOPE, category or NEW_CATEGORY))}
         if wanted is not None:
             values["description"] = str(wanted.after)
         added = [_change(attribute, "add", value) for attribute, value in values.items()]
@@ -145,13 +150,13 @@ def refusal(group: Principal, member: Principal) -> str:
         case "global" if member.scope in ("universal", "domain-local"):
             return _cannot(group, member, f"is {member.scope}")
         case "global" if foreign:
-            return _cannot(group, member, "is of another forest")
+            return _cannot(group, member, _foreign(member))
         case "global" if not same:
             return _cannot(group, member, f"is of {member.domain}, not of {group.domain}")
         case "universal" if member.scope == "domain-local":
             return _cannot(group, member, "is domain-local")
         case "universal" if foreign:
-            return _cannot(group, member, "is of another forest")
+            return _cannot(group, member, _foreign(member))
         case "domain-local" if member.scope == "domain-local" and not same:
             return _cannot(group, member, f"is domain-local of {member.domain}, not of {group.domain}")
     return ""
@@ -179,7 +184,12 @@ def _cannot(group: Principal, member: Principal, why: str) -> str:
 
 def named(member: Principal) -> str:
     """A member as a change shows it."""
-    return member.dn or f"{member.sid} (of another forest; an object for it is made)"
+    return member.dn or f"{member.sid} ({_foreign(member).removeprefix('is ')}; an object for it is made)"
+
+
+def _foreign(member: Principal) -> str:
+    """What a SID without an object of this forest is."""
+    return "is of another forest" if is_of_a_domain(member.sid) else "is built into Windows, no account of a domain"
 
 
 def _check_name(name: str) -> None:

@@ -60,9 +60,12 @@ def classify(member: str) -> Name:
         raise PlanError(r"the member is empty: expected sAMAccountName, DOMAIN\user, UPN, DN, SID or GUID")
     if re.match(r"S-[0-9]+-", text, re.IGNORECASE):
         try:
-            return Name("sid", sid_to_text(sid_to_bytes(text)))
+            sid = sid_to_text(sid_to_bytes(text))
         except ValueError as error:
             raise PlanError(f"the member {error}") from None
+        if sid.count("-") < 3:  # noqa: PLR2004 - S-1-5 and at least one number more
+            raise PlanError(f"the member {text!r} is no SID: it names an authority, and nothing of it")
+        return Name("sid", sid)
     if _is_guid(text):
         return Name("guid", guid_to_text(guid_to_bytes(text)))
     if re.search(r",\s*DC\s*=[^,=]*$", text, re.IGNORECASE) or _is_dn(text):

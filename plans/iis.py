@@ -6,6 +6,7 @@ Sites are in iis_site.py, the text forms of bindings in bindings.py.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -46,6 +47,9 @@ FEATURES: Final[Mapping[str, str]] = {
 }
 NOT_IN_POOL_NAMES: Final = '|<>&\\"/[]+=;:,?*@'  # the validator applicationPoolName of IIS's schema
 LONGEST_POOL_NAME: Final = 64
+RUNTIME: Final = re.compile(
+    r"(v[0-9]+\.[0-9]+(\.[0-9]+)?)?", re.IGNORECASE
+)  # as IIS writes them; none for no managed code
 
 
 # -- application pools --
@@ -94,6 +98,10 @@ def _check_pool(now: AppPoolRead, wanted: WantedAppPool) -> None:
     if not name.strip() or set(name) & set(NOT_IN_POOL_NAMES) or len(name) > LONGEST_POOL_NAME:
         text = f"pool name {name!r}: expected up to {LONGEST_POOL_NAME} characters without {NOT_IN_POOL_NAMES}"
         raise PlanError(text)
+    if not RUNTIME.fullmatch(wanted.runtime_version or ""):
+        raise PlanError(
+            f"runtime_version is {wanted.runtime_version!r}, expected 'v4.0', 'v2.0' or '' for no managed code."
+        )
     if wanted.rotate_password and wanted.password is None:
         raise PlanError("rotate_password needs the password to write. Give it, or leave rotate_password out.")
     if wanted.user is None and wanted.password is None:

@@ -11,7 +11,7 @@ from pyinfra.api import StringCommand, operation
 from connectors.call import HostCall
 from facts.base import UNREAD, Unread
 from model.change import Change, PlanError
-from operations.converge import OVERLAP, converge
+from operations.converge import BEFORE, OVERLAP, converge
 from tests.lab_machine import no_seed
 from tests.oplab import OpLab, Run
 
@@ -89,3 +89,22 @@ def test_a_dry_run_says_of_a_second_operation_on_one_thing_that_it_was_planned_o
     said = f"thing: {OVERLAP}"
     green = "thing: 1 change\n        colour: red -> green"
     assert lab.deploy(*steps, dry=True) == Run((*SHOWN, said, green, said))
+
+
+def test_a_refusal_that_an_operation_before_may_have_made_needless_says_so_in_the_dry_run(lab: OpLab) -> None:
+    def plan(_now: str) -> tuple[Change, ...]:
+        raise PlanError("is red")
+
+    @operation()
+    def want(*, right: bool) -> Generator[StringCommand, None, None]:
+        yield from converge(
+            "thing",
+            read=lambda: "red",
+            plan=(lambda now: (Change("colour", now, "blue"),)) if right else plan,
+            write=lambda _now, _changes: [HostCall("New-Folder", path=FOLDER)],
+            same=lambda now: f"the {now} thing",
+        )
+
+    assert lab.deploy((want, {"right": False}), dry=True) == Run(("thing: is red",), failed=True)
+    steps = [(want, {"right": right}) for right in (True, False)]
+    assert lab.deploy(*steps, dry=True) == Run((*SHOWN, f"thing: is red ({BEFORE})"), failed=True)

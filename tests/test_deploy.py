@@ -679,6 +679,22 @@ def test_a_fact_prints_json_and_changes_nothing(lab: CliLab, fact: str) -> None:
             """path is 5, expected text: path='"5"' on a command line""",
         ),
         ("facts.windows.WindowsService", ["service=[1]"], "service is [1], expected text"),
+        (
+            "facts.xml.XmlElements",
+            ["file=x", "names=5", "parent=6", "namespaces=[7]", "ignore_case=no"],
+            (
+                "ignore_case is 'no', expected true or false; "
+                """names is 5, expected text or a list of texts: names='"5"' on a command line; """
+                "namespaces is [7], expected a dict of texts; "
+                """parent is 6, expected text: parent='"6"' on a command line"""
+            ),
+        ),
+        ("facts.ad.AdGroup", ["group=x", "path=7"], """path is 7, expected text: path='"7"' on a command line"""),
+        (
+            "facts.files.FileState",
+            ["path=C:\\\udcff"],
+            "path: a text holds half of a surrogate pair, which is no character",
+        ),
     ],
 )
 def test_a_fact_with_a_wrong_argument_says_which_and_what_is_expected(

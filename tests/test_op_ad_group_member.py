@@ -13,6 +13,7 @@ import pytest
 from facts.ad import AdGroupMember
 from lab.seed import BASE_DN
 from operations.ad import ad_group, ad_group_member
+from operations.converge import OVERLAP
 from tests.oplab import OpLab, Run, directory_edit, fixtures, told
 
 pytestmark = pytest.mark.slow
@@ -140,3 +141,17 @@ def test_a_check_alone_refuses_who_may_not_join_a_group_to_come_and_writes_nothi
     nobody = "nobody in group To come: no nobody in contoso.com (sAMAccountName nobody and nobody$)"
     assert both(member="nobody") == [Run((nobody,), failed=True)] * 2
     assert quick.state() == start
+
+
+def test_a_second_operation_on_one_account_is_told_of_the_first_whatever_they_call_it(quick: OpLab) -> None:
+    there = quick.fact(AdGroupMember, group=GROUP, member=ACCOUNT).member
+    others = [(ad_group_member, {"group": GROUP, "member": name}) for name in ("mimservice", MIM.lower(), there.sid)]
+    dry = quick.deploy((ad_group_member, WANTED), *others, dry=True)
+    assert [OVERLAP in line for line in dry.shown] == [False, False, True, False, True, False, True]
+    assert quick.deploy((ad_group_member, WANTED), *others) == Run(dry.shown, ("Edit-Directory",))
+    gone = (ad_group_member, WANTED | {"present": False})
+    dry = quick.deploy(gone, others[0], dry=True)
+    assert dry.shown[1:] == (f"mimservice in group {GROUP}: {OVERLAP}",)
+    back = quick.deploy(gone, others[0])
+    assert (back.shown[:2], back.writes) == (dry.shown, ("Edit-Directory",) * 2)
+    assert members(quick) == {MIM}

@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 
 from model.secret import Secret
+from operations.converge import IF
 from operations.iis import iis_app_pool, iis_site
 from tests.oplab import OpLab, Run, Step, fixtures, told
 
@@ -178,4 +179,23 @@ def test_a_pool_that_an_earlier_operation_puts_a_site_in_is_not_removed(quick: O
         for dry in (True, False):
             run = quick.deploy(*steps, dry=dry)
             assert (run.shown[1:], run.writes, run.failed) == ((said,), (), True)
+    assert quick.state() == start
+
+
+def test_a_pool_that_two_operations_make_and_take_away_again_is_not_there_for_a_third(quick: OpLab) -> None:
+    made: Step = (iis_app_pool, {"app_pool": "New"})
+    away: Step = (iis_app_pool, {"app_pool": "NEW", "present": False})
+    steps = (made, away, (iis_site, {"site": "Default Web Site", "app_pool": "New"}))
+    said = "site Default Web Site: an operation before this one takes application pool 'New' away. Leave one of the two out."
+    for dry in (True, False):
+        run = quick.deploy(*steps, dry=dry)
+        assert (run.shown[-1], run.writes, run.failed) == (said, (), True)
+
+
+def test_a_pool_that_hangs_on_a_condition_is_not_counted_for_its_site(quick: OpLab) -> None:
+    made: Step = (iis_app_pool, {"app_pool": "New", "_if": lambda: True})
+    site: Step = (iis_site, {"site": "Default Web Site", "app_pool": "new"})
+    start, dry = quick.state(), quick.deploy(made, site, dry=True)
+    assert dry.shown[0].startswith("application pool New: 1 change, if its _if holds")
+    assert (dry.shown[1].endswith(f"({IF})"), dry.failed) == (True, True)
     assert quick.state() == start

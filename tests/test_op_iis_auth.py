@@ -220,3 +220,10 @@ def test_a_site_that_an_earlier_operation_announced_is_shown_as_the_one_to_come(
     run = quick.deploy(site, auth)
     assert (run.shown, run.writes, run.failed) == (dry.shown, ("New-Folder", "Edit-IisConfig", "Edit-IisConfig"), False)
     assert quick.deploy(site, auth) == Run()
+
+
+def test_a_site_that_two_operations_make_and_take_away_again_is_not_there_for_a_third(quick: OpLab) -> None:
+    away = (iis_site, {"site": "s", "present": False})
+    dry = quick.deploy(NEW, away, (iis_auth, WANTED | {"site": "S"}), dry=True)
+    said = "authentication of S/: an operation before this one takes site 'S' away. Leave one of the two out."
+    assert (dry.shown[-1], dry.failed) == (said, True)

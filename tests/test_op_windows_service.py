@@ -20,7 +20,15 @@ from facts.windows import WindowsService
 from lab.engine import Service
 from lab.python_engine import PythonMachine
 from lab.seed import MFA_SETTINGS, MIM_FOLDER
-from operations.windows import ServiceStep, not_restartable, one_after_the_other, stopped_by, windows_service
+from operations.converge import OVERLAP
+from operations.windows import (
+    ServiceStep,
+    not_restartable,
+    one_after_the_other,
+    stopped_by,
+    windows_service,
+    windows_service_folder,
+)
 from operations.xml import xml_elements
 from plans.windows import Step
 from tests.oplab import OpLab, Run, fixtures, told
@@ -30,6 +38,7 @@ pytestmark = pytest.mark.slow
 NAME: Final = "FIMService"
 PROGRAM: Final = rf"{MIM_FOLDER}\Microsoft.ResourceManagement.Service.exe"
 WHAT: Final = f"service {NAME}"
+FIM_KEY: Final = rf"HKLM\SYSTEM\CurrentControlSet\Services\{NAME}"
 RESTART: Final = ("Set-ServiceState", "Set-ServiceState")
 
 
@@ -93,6 +102,8 @@ def test_a_file_that_is_not_there_or_of_tomorrow_tells_nothing_and_is_refused(qu
     # Who asks for a restart gets one.
     run = quick.run(windows_service, service=NAME, reads=MFA_SETTINGS, restart=True)
     assert (run.writes, run.failed) == (RESTART, False)
+    run = quick.run(windows_service, dry=True, service=NAME, running=False, restart=True)
+    assert run == Run((f"{WHAT}: restart and running=False exclude each other: leave one out",), failed=True)
     run = quick.run(windows_service, dry=True, service=NAME, timeout_s=-1)
     assert (run.shown, run.failed) == ((f"{WHAT}: timeout_s is -1, expected seconds, 0 or more",), True)
 
@@ -119,6 +130,23 @@ def test_a_file_that_an_earlier_operation_will_write_is_a_reason_in_the_dry_run(
     run = quick.deploy(settings, service)
     assert (run.writes, run.failed) == (("Copy-File", "Write-File", *RESTART), False)
     assert quick.deploy(settings, service) == Run()
+
+
+def test_a_file_restarts_a_service_once_for_each_write_whatever_operations_ask(quick: OpLab) -> None:
+    service = (windows_service, {"service": NAME, "reads": MFA_SETTINGS})
+    clear = [
+        (xml_elements, {"file": MFA_SETTINGS, "clear": name}) for name in ("LICENSE_KEY", "GROUP_KEY", "CERT_PASSWORD")
+    ]
+    shown = told(WHAT, f"process: started (time) -> restarted: {MFA_SETTINGS} would be written")
+    steps = (clear[0], service, (windows_service, {**service[1], "service": "fimservice"}))
+    dry = quick.deploy(*steps, dry=True)
+    assert (dry.shown[1:], dry.failed) == ((shown, f"service fimservice: {OVERLAP}"), False)
+    run = quick.deploy(*steps)
+    assert (run.writes, run.failed) == (("Copy-File", "Write-File", *RESTART), False)
+    more = (clear[1], service, clear[2], service)
+    run = quick.deploy(*more)
+    assert (run.writes, run.failed) == (("Copy-File", "Write-File", *RESTART) * 2, False)
+    assert quick.deploy(*more) == Run()
 
 
 @pytest.mark.slow
@@ -335,3 +363,20 @@ def test_what_cannot_be_is_refused_in_the_dry_run_too(quick: OpLab, wanted: dict
 
 def test_the_fact_tells_the_folder_of_its_program(quick: OpLab) -> None:
     assert quick.fact(WindowsService, service=NAME).folder == MFA_SETTINGS.rpartition("\\")[0]
+
+
+def test_a_service_whose_folder_cannot_be_told_is_refused_and_nothing_is_written(lab: OpLab) -> None:
+    machine = lab.machine()
+    wanted = [(windows_service_folder, {"service": name}) for name in (NAME, "fimservice", "Nothing")]
+    start = lab.state()
+    assert [lab.deploy(*wanted, dry=True), lab.deploy(*wanted), lab.deploy(*wanted)] == [Run()] * 3
+    assert lab.state() == start
+    machine.set_registry(FIM_KEY, dict(machine.registry(FIM_KEY)) | {"ImagePath": "Service.exe"})
+    broken = lab.state()
+    text = (
+        "service fimservice: its ImagePath names the program 'Service.exe', expected a full path: "
+        "what lies beside it cannot be found. Repair the service, run again"
+    )
+    runs = [lab.run(windows_service_folder, dry=dry, service="fimservice") for dry in (True, False)]
+    assert runs == [Run((text,), failed=True)] * 2
+    assert lab.state() == broken

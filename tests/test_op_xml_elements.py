@@ -17,6 +17,8 @@ import pytest
 
 from lab.engine import Machine
 from lab.seed import MFA_SETTINGS, MIM_FOLDER, NAMESPACE, Role, Root, mfa_settings, seed
+from operations.converge import BEFORE, OVERLAP
+from operations.windows import windows_service
 from operations.xml import xml_elements
 from tests.oplab import OpLab, Run, Step, fixtures, told
 
@@ -190,3 +192,40 @@ def test_a_second_edit_of_a_file_is_planned_on_what_the_first_one_makes_of_it(qu
     assert quick.machine().read_file(MFA_SETTINGS) == after
     assert quick.machine().read_file(backup_of(between)) == between
     assert quick.deploy(second, second) == Run()
+
+
+@pytest.mark.parametrize("holds", [False, True])
+def test_what_hangs_on_a_condition_is_said_and_not_counted_in_the_dry_run(quick: OpLab, holds: bool) -> None:
+    """pyinfra asks `_if` when the operation runs: nobody knows before."""
+    wanted: dict[str, Any] = {"file": MFA_SETTINGS, "set": {"LOCMFA": "true"}, "backup": False}
+    steps: tuple[Step, ...] = (
+        (xml_elements, {**wanted, "_if": lambda: holds}),
+        (xml_elements, wanted),
+        (windows_service, {"service": "FIMService", "reads": MFA_SETTINGS}),
+    )
+    change = "        LOCMFA: (absent) -> true"
+    first, second, service = (
+        quick.deploy(steps[0], steps[2], dry=True),
+        quick.deploy(*steps, dry=True),
+        "service FIMService",
+    )
+    unknown = (
+        f"{service}: it reads {MFA_SETTINGS}, which an operation before this one writes if its _if holds: "
+        "whether it restarts then is not known in a dry run"
+    )
+    conditional = f"{MFA_SETTINGS}: 1 change, if its _if holds\n{change}"
+    assert first == Run((conditional, unknown))
+    restart = told(service, f"process: started (time) -> restarted: {MFA_SETTINGS} would be written")
+    overlap = f"{MFA_SETTINGS}: {OVERLAP}"
+    assert second == Run((conditional, f"{MFA_SETTINGS}: 1 change\n{change}", overlap, unknown, restart))
+    run = quick.deploy(steps[0], steps[2])
+    assert (run.shown[:2], run.writes) == (first.shown, ("Write-File", "Set-ServiceState", "Set-ServiceState") * holds)
+
+
+def test_what_stands_in_a_parent_that_hangs_on_a_condition_is_refused_in_the_dry_run(quick: OpLab) -> None:
+    outer: Step = (xml_elements, {"file": MFA_SETTINGS, "set": {"Z": ""}, "backup": False, "_if": lambda: True})
+    inner: Step = (xml_elements, {"file": MFA_SETTINGS, "parent": "/MfaSettings/Z", "set": {"A": "1"}})
+    dry = quick.deploy(outer, inner, dry=True)
+    assert (dry.shown[0].endswith("\n        Z: (absent) -> (empty)"), dry.failed) == (True, True)
+    assert "no Z below <MfaSettings>" in dry.shown[1]
+    assert dry.shown[1].endswith(f"({BEFORE})")

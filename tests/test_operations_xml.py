@@ -250,6 +250,7 @@ def test_the_fact_reads_what_the_operation_wrote(machine: Machine) -> None:
     ("arguments", "text"),
     [
         ({"clear": None}, "xml_elements: clear is None, expected str | Sequence[str]"),
+        ({"bogus": 1}, "xml_elements: got an unexpected keyword argument 'bogus'"),
         ({"set": ["Username"]}, "xml_elements: set is of type list, expected Mapping[str, Text] | None"),
         ({"set": "s3cret"}, "xml_elements: set is of type str, expected Mapping[str, Text] | None"),
         ({"clear": 5}, "xml_elements: clear is 5, expected str | Sequence[str]"),

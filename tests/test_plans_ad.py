@@ -69,7 +69,7 @@ def test_the_form_of_a_member(text: str, name: Name) -> None:
     assert classify(text) == name
 
 
-@pytest.mark.parametrize("text", ["", "  ", "A\\B\\C", "\\a", "A\\", "S-1-5-", "S-1-5-4294967296"])
+@pytest.mark.parametrize("text", ["", "  ", "A\\B\\C", "\\a", "A\\", "S-1-5", "S-1-5-", "S-1-5-4294967296"])
 def test_what_no_member_can_be_is_refused(text: str) -> None:
     with pytest.raises(PlanError, match="member"):
         classify(text)
@@ -204,6 +204,11 @@ PLANS = {
         True,
         (Change("member", None, f"{FOREIGN} (of another forest; an object for it is made)"),),
     ),
+    "one that is built into Windows": (
+        replace(NOW, group=replace(TARGET, scope="domain-local"), member=replace(NEW, sid="S-1-5-11")),
+        True,
+        (Change("member", None, "S-1-5-11 (built into Windows, no account of a domain; an object for it is made)"),),
+    ),
 }
 
 
@@ -298,6 +303,12 @@ GROUP_PLANS = {
     "its description is left alone": (THERE, {"description": None}, ()),
     "the same description": (THERE, {"description": "old"}, ()),
     "another description": (THERE, {"description": "new"}, (Change("description", "old", "new"),)),
+    "a new one of no kind in particular": (ABSENT, {"scope": None, "category": None}, MADE),
+    "a kind that is not named": (
+        replace(THERE, group=replace(TARGET, scope="universal", category="distribution")),
+        {"scope": None, "category": None},
+        (),
+    ),
     "a description taken away": (THERE, {"description": ""}, (Change("description", "old", None),)),
 }
 
@@ -315,6 +326,12 @@ GROUP_REFUSED = {
         "G",
         {"scope": "universal"},
         f"{WAS}, wanted is universal security. {NEITHER}",
+    ),
+    "another category where no scope is named": (
+        THERE,
+        "G",
+        {"scope": None, "category": "distribution"},
+        f"{WAS}, wanted is global distribution. {NEITHER}",
     ),
     "another category too": (THERE, "G", {"category": "distribution"}, f"{WAS}, wanted is global distribution. {NEITHER}"),
     "an account has the name": (

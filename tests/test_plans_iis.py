@@ -180,6 +180,11 @@ POOL_REFUSALS: Final = {
         WantedAppPool("MIM MFASDK", user="u"),
         "identity is ApplicationPoolIdentity, user and password are for SpecificUser only.",
     ),
+    "a runtime without its v": (
+        pool(),
+        WantedAppPool("MIM MFASDK", runtime_version="4.0"),
+        "runtime_version is '4.0', expected 'v4.0', 'v2.0' or '' for no managed code.",
+    ),
     "SpecificUser without a user": (
         pool(),
         WantedAppPool("MIM MFASDK", identity="SpecificUser"),
