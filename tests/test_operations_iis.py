@@ -277,7 +277,7 @@ def test_an_application_is_managed_by_its_path(machine: IisMachine) -> None:
     values = [machine.section(WINDOWS, f"Default Web Site{path}")["tree"]["a"]["enabled"] for path in ("", "/Sdk")]
     assert values == [False, True]
     odd = machine.run((iis_auth, {"site": "Default Web Site", "path": "odd", "windows": True}), dry=True)
-    text = "authentication of Default Web Site/odd: site 'Default Web Site' has no application or virtual directory 'odd'; it has /, /Sdk."
+    text = "authentication of Default Web Site/odd: site 'Default Web Site' has no application or virtual directory '/odd'; it has /, /Sdk."
     assert (odd.failed, odd.shown) == (True, [text])
 
 

@@ -797,7 +797,7 @@ def test_the_fact_finds_the_names_that_are_asked_for() -> None:
             XmlWanted(),
             "'a,b' is not the name of an element, expected NAME or PREFIX:NAME; several names are a list",
         ),
-        ((), XmlWanted(parent="/x[\x01]"), "the parent is not a valid XPath 1.0 expression\n    /x[\x01]\n    ^"),
+        ((), XmlWanted(parent="/x[\x01]"), "the parent is not a valid XPath 1.0 expression\n    /x[ ]\n    ^"),
         ((), XmlWanted(parent="/x"), "the parent matches nothing: no x in the document\n    /x\n     ^"),
     ],
 )
