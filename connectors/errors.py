@@ -157,10 +157,10 @@ def translate(error: BaseException, settings: WinrmSettings, doing: str) -> Conn
             )
 
 
-def unreachable(error: OSError | UnicodeError, settings: WinrmSettings) -> FailedError:
+def unreachable(error: OSError, settings: WinrmSettings) -> FailedError:
     """Why the first TCP connection failed."""
     match error:
-        case socket.gaierror() | UnicodeError():
+        case socket.gaierror():
             return FailedError(
                 f"host {settings.hostname} not found: check winrm_hostname, or the name server of this machine"
             )

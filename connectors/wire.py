@@ -62,7 +62,7 @@ class Wire:
         address = (self._settings.hostname.strip("[]"), self._settings.port)
         try:
             socket.create_connection(address, timeout=self._settings.connect_timeout).close()
-        except (OSError, UnicodeError) as error:  # UnicodeError: a name that cannot be one (`a..b`)
+        except OSError as error:
             raise unreachable(error, self._settings) from None
 
     def open_shell(self) -> None:

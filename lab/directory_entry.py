@@ -96,6 +96,10 @@ class Domain:
 def change(attributes: dict[str, list[bytes]], name: str, op: str, values: Sequence[bytes]) -> None:
     """Change one plain attribute. Strict: what is there is not added again, what is not there is not deleted."""
     now = attributes.get(name, [])
+    if op != "delete" and b"" in values:
+        raise LdapError(
+            21
+        )  # invalidAttributeSyntax: no text of the schema is empty (as Samba answers; AD's own answer is not known)
     if op == "add":
         if any(value in now for value in values) or len(set(values)) < len(values):
             raise LdapError(20, 0x2083)

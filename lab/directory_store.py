@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from lab.directory_entry import (
     CLASSES,
@@ -30,6 +30,8 @@ from lab.directory_entry import (
     to_json,
 )
 from lab.directory_filter import DnError, DnKey, Subject, dn_key, guid_of, parent_of, sid_bytes, sid_text, split_dn
+
+NAMING: Final = "cn"  # what the entries that verbs edit have in their DN; renaming them is another request of LDAP
 
 
 class Store:
@@ -221,6 +223,8 @@ class Store:
                 members = self._members(entry, members, op, values, new)
             elif name in COMPUTED:
                 raise LdapError(53)
+            elif name == NAMING:
+                raise LdapError(67, 0x2016)  # RFC 4511 4.6; the number of Windows is what Samba says
             else:
                 change(attributes, name, op, values)
         self._consistent(entry, attributes)

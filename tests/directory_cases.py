@@ -133,6 +133,14 @@ CASES: Final[Mapping[str, Case]] = {
         (DONE, no("conflict", 16)),
         WORDS,
     ),
+    "a text without characters is no value": Case(
+        (modify(G, "add", "", attribute="description"), modify(G, "replace", "", attribute="description")),
+        (no("unknown", 21), no("unknown", 21)),
+    ),
+    # RFC 4511 4.6: notAllowedOnRDN. The number of Windows is Samba's, of AD's nobody here knows.
+    "the name that an entry has in its DN is not changed by a modify": Case(
+        (modify(G, "replace", "other", attribute="cn"),), (no("unknown", 67, 0x2016),)
+    ),
     "a group is made once": Case(
         (make(f"CN=N,{USERS}", "group", group("N")), make(f"CN=N,{USERS}", "group", group("N2"))),
         (DONE, no("conflict", 68, 0x2071)),

@@ -349,9 +349,11 @@ def test_a_group_to_come_of_a_wider_scope_may_hold_it(pyinfra: Pyinfra) -> None:
 
 
 def test_a_group_of_another_scope_is_reported_and_left_as_it_is(pyinfra: Pyinfra, far: Twin) -> None:
-    run = pyinfra.run(the_group("U"))
+    run = pyinfra.run(the_group("U", scope="global"))
     assert (run.failed, run.writes, far.values(f"CN=U,{USERS}", "groupType")) == (True, 0, (b"-2147483640",))
     assert f"group U: CN=U,{USERS} exists and is universal security, wanted is global security" in run.text
+    unnamed = pyinfra.run(the_group("U", category="security"), member("bob", "U"))
+    assert (unnamed.failed, unnamed.writes, far.values(f"CN=U,{USERS}", "groupType")) == (False, 1, (b"-2147483640",))
 
 
 def test_the_name_of_an_account_is_not_taken(pyinfra: Pyinfra) -> None:
