@@ -1,7 +1,7 @@
 """
 The form of a contract case, and what all cases together must show: which verbs there are and which errors each can answer.
 
-    @case("Write-File", cites="verbs.md: Open elsewhere: `locked`", error="locked")
+    @case("Write-File", cites="winrm.md: In use -> IOException: report who to stop, keep the old file", error="locked")
     def test_a_target_that_is_open_elsewhere_is_locked(mim01: Host) -> None: ...
 
 A case asks for one or more of the hosts `dc01`, `mfa01`, `mim01` (conftest.py) and runs on every engine. What a host is, is in host.py.
@@ -41,7 +41,7 @@ class About:
 
     + name: of the function, with its module: `test_files.py::test_a_target_that_is_open_elsewhere_is_locked`
     + verbs: one, or several where the function takes an argument `verb`
-    + cites: `FILE: words that stand in it`, of docs/verbs.md; or `FILE N`, a section of shared/facts
+    + cites: what it rests on, `FILE: words that stand in it` or `FILE N`, a section; FILE is one of shared/facts, verbs.md where those say nothing
     + error: the kind of error that it shows, None where it shows an answer
     + warm: whether it needs several calls to one process, which batch does not have
     + light: whether it speaks for its verb where only one answer and one error of each is run; else the first one does
@@ -84,7 +84,13 @@ REGISTERED: Final[dict[str, About]] = {}
 def case(
     *verbs: str, cites: str, error: Kind | None = None, warm: bool = False, light: bool = False
 ) -> Callable[[Function], Function]:
-    """Make a test function a case of the contract. Raises ValueError for a verb that is not in ERRORS, or without a citation."""
+    """
+    Make a test function a case of the contract.
+
+    `cites` is the line of shared/facts that its expectation rests on, in its own words: `winrm.md: Delete temps on EOF and error`. A section
+    (`ad.md 4`) where the case goes through all of it. docs/verbs.md only for a convention of our own, of which no facts say anything.
+    Raises ValueError for a verb that is not in ERRORS, or without a citation.
+    """
     if not verbs or not set(verbs) <= ERRORS.keys():
         raise ValueError(f"{verbs} are no verbs of docs/verbs.md")
     if not re.fullmatch(r"[a-z-]+\.md(?:: .+| \d\S*)", cites, re.DOTALL):
@@ -197,15 +203,18 @@ def table_of_verbs() -> tuple[str, ...]:
     return tuple(found[1].split()) if found else ()
 
 
+def cites_facts(cites: str) -> bool:
+    """Whether a citation is of shared/facts, which a clone by itself does not have."""
+    return not cites.startswith("verbs.md")
+
+
 def problem_of_citation(cites: str) -> str:
-    """Why a citation leads nowhere; "" where it leads somewhere, or the facts are not here."""
+    """Why a citation leads nowhere; "" where it leads somewhere. One of the facts is looked up in them: they must be here."""
     file, _, words = cites.partition(": ")
     if file == "verbs.md":
         known = " ".join(CONTRACT.read_text(encoding="utf-8").split())
         return "" if " ".join(words.split()) in known else f"docs/verbs.md does not say {words!r}"
     name, _, section = cites.partition(" ")
-    if not FACTS.is_dir():
-        return ""
     if not (FACTS / name.rstrip(":")).is_file():
         return f"shared/facts has no {name}"
     text = (FACTS / name.rstrip(":")).read_text(encoding="utf-8")

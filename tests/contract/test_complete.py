@@ -14,6 +14,7 @@ from tests.contract.cases import (
     PLAIN,
     REGISTERED,
     case,
+    cites_facts,
     differences,
     documented_verbs,
     problem_of_citation,
@@ -26,6 +27,10 @@ from tests.contract.errors import ERRORS
 MODULES: Final = tuple(sorted(path.stem for path in Path(__file__).parent.glob("test_*.py") if path != Path(__file__)))
 for _module in MODULES:  # every case registers itself, whatever of them is run
     importlib.import_module(f"tests.contract.{_module}")
+
+with_facts = pytest.mark.skipif(
+    not FACTS.is_dir(), reason="../shared/facts is not here: citations of it were not looked up"
+)
 
 
 def without_a_case(verb: str) -> list[str]:
@@ -84,7 +89,10 @@ def test_what_a_verb_can_answer_is_read_from_the_contract_and_from_what_it_calls
     ]
 
 
-@pytest.mark.parametrize("name", REGISTERED)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=with_facts if cites_facts(one.cites) else ()) for name, one in REGISTERED.items()],
+)
 def test_every_case_cites_something_that_is_there(name: str) -> None:
     assert problem_of_citation(REGISTERED[name].cites) == ""
 
@@ -98,13 +106,26 @@ def test_a_case_without_a_verb_or_a_citation_is_refused() -> None:
     ):
         with pytest.raises(ValueError, match=r"are no verbs|is no citation"):
             case(*verbs, cites=cites)
-    wrong = ["verbs.md: words that are not in it"]
-    if FACTS.is_dir():  # a clone by itself has no shared/facts
-        wrong += ["winrm.md 99", "winrm.md 0.99", "nothing.md 1"]
-    for cites in wrong:
-        assert problem_of_citation(cites) != ""
-    for cites in ("verbs.md: Wire", "winrm.md 8.1", "winrm.md 0.4", "iis.md 6(c)", "iis.md 5.5"):
-        assert problem_of_citation(cites) == ""
+
+
+def test_a_citation_of_the_contract_leads_to_words_of_it() -> None:
+    assert problem_of_citation("verbs.md: words that are not in it") != ""
+    assert problem_of_citation("verbs.md: Wire") == ""
+
+
+@with_facts
+def test_a_citation_of_the_facts_leads_to_words_or_to_a_section_of_them() -> None:
+    wrong = (
+        "winrm.md: words that are not in it",
+        "nothing.md: Delete temps",
+        "nothing.md 1",
+        "winrm.md 99",
+        "winrm.md 0.99",
+    )
+    assert [cites for cites in wrong if problem_of_citation(cites) == ""] == []
+    over_a_line_end = "ad.md: the verb reports the rootDSE `dnsHostName` it reached"
+    right = (over_a_line_end, "winrm.md: Delete temps", "winrm.md 8.1", "winrm.md 0.4", "iis.md 6(c)", "iis.md 5.5")
+    assert [problem_of_citation(cites) for cites in right] == [""] * len(right)
 
 
 def test_every_difference_is_of_a_case_that_there_is() -> None:

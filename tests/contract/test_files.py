@@ -19,7 +19,6 @@ NOT_FULL: Final = (
 )
 SHARING_VIOLATION: Final = 0x80070020
 PATHS: Final = "verbs.md: a relative one, a device path (`\\\\.\\`) or an empty one is `invalid`"
-BESIDE: Final = "verbs.md: Whatever goes wrong, nothing is left beside it"
 
 
 def written(content: bytes) -> dict[str, Any]:
@@ -66,7 +65,7 @@ def test_a_file_that_another_process_holds_is_locked(mim01: Host) -> None:
     assert read(mim01, path) == (info(path, b"x"), b"x")
 
 
-@case("Read-File", cites="verbs.md: More than 4 MiB in one answer is `invalid`", error="invalid")
+@case("Read-File", cites="winrm.md: cap the result (1 MiB of json; blob 4 MiB) with a clear error", error="invalid")
 def test_more_than_4_mib_in_one_answer_are_invalid(mim01: Host) -> None:
     content, path = bytes(4 * MIB + 1), rf"{mim01.folder}\large.bin"
     mim01.machine.write_file(path, content)
@@ -199,7 +198,7 @@ def test_a_file_that_is_not_what_was_read_is_left_alone(mim01: Host) -> None:
 
 @case(
     "Write-File",
-    cites="verbs.md: then swapped in by `File.Replace` (ACL, attributes, creation time stay) or `File.Move` when absent",
+    cites="winrm.md: `[IO.File]::Replace(tmp, target, $null)` keeps the target's ACL, attributes and creation time",
 )
 def test_a_file_is_replaced_and_nothing_else_changes(mim01: Host) -> None:
     path = mim01.file("a.txt", b"old")
@@ -224,7 +223,7 @@ def test_a_file_keeps_the_spelling_of_its_name(mim01: Host) -> None:
     assert seen.changes == {f"file {path}": (stands(b"old"), stands(b"new"))}
 
 
-@case("Write-File", cites="verbs.md: Written beside the target (`NAME.<part or guid>.new`)", warm=True)
+@case("Write-File", cites="winrm.md: temp file in the **target's folder** (same volume)", warm=True)
 def test_blocks_are_written_beside_and_swapped_in_by_the_last_one(mim01: Host) -> None:
     content = EVERY_BYTE * 4
     path, size = mim01.file("a.bin", b"old"), len(content) // 3
@@ -250,7 +249,7 @@ def test_blocks_are_written_beside_and_swapped_in_by_the_last_one(mim01: Host) -
     }
 
 
-@case("Write-File", cites="verbs.md: A block that is not the next one: `conflict`", error="conflict")
+@case("Write-File", cites="winrm.md: refuse an offset that is not the current length", error="conflict")
 def test_a_block_that_is_not_the_next_one_ends_the_upload(mim01: Host) -> None:
     path = mim01.file("a.txt", b"old")
     whole: Args = {"path": path, "expected": sha256(b"old"), "sha256": sha256(b"012345"), "length": 6, "part": "0c"}
@@ -284,7 +283,7 @@ def test_a_file_that_changed_during_an_upload_is_left_alone(mim01: Host) -> None
     assert (mim01.content(path), mim01.content(f"{path}.0e.new")) == (b"theirs", None)
 
 
-@case("Write-File", cites="verbs.md: an unfinished upload is removed at the end of the process, too")
+@case("Write-File", cites="winrm.md: Delete temps on EOF and error")
 def test_an_unfinished_upload_is_gone_with_its_process(mim01: Host) -> None:
     path = mim01.path("a.txt")
     whole: Args = {"path": path, "expected": "absent", "sha256": sha256(b"0123"), "length": 4, "part": "0f"}
@@ -308,7 +307,7 @@ def test_what_a_killed_process_left_beside_a_file_is_in_no_uploads_way_and_stays
     assert [mim01.content(one) for one in left] == [b"x", b"x"]
 
 
-@case("Write-File", cites="verbs.md: hash compared with `sha256` (`invalid` if not)", error="invalid")
+@case("Write-File", cites="winrm.md: `put_close`: Flush(true), compare hash and size, then replace", error="invalid")
 def test_content_that_arrives_with_another_hash_is_not_written(mim01: Host) -> None:
     path = mim01.file("a.txt", b"old")
     whole: Args = {"path": path, "expected": sha256(b"old"), "sha256": sha256(b"sent"), "length": 4}
@@ -348,7 +347,12 @@ def test_arguments_of_another_form_are_invalid_by_their_name(mim01: Host) -> Non
     assert mim01.content(path) is None
 
 
-@case("Write-File", cites="verbs.md: Open elsewhere: `locked`", error="locked", light=True)
+@case(
+    "Write-File",
+    cites="winrm.md: In use -> IOException: report who to stop, keep the old file, delete the temp",
+    error="locked",
+    light=True,
+)
 def test_a_target_that_is_open_elsewhere_is_locked(mim01: Host) -> None:
     path = mim01.file("a.txt", b"old")
     with mim01.machine.locked(path):
@@ -374,7 +378,7 @@ def test_a_target_without_its_folder_is_missing(mim01: Host) -> None:
         assert mim01.refused("Write-File", path=path, expected="absent", **written(b"x")) == Refused("missing", path)
 
 
-@case("Write-File", cites=BESIDE)
+@case("Write-File", cites="winrm.md: **ASCII-only lines** (base64 of UTF-8 JSON) are the same in every code page")
 def test_names_in_any_script_are_written_and_read(mim01: Host) -> None:
     for name in ("ä ğ 漢.txt", "\u0130stanbul \u0131I.txt", "a'b`$()&;,[x].txt", "😀.txt"):
         path = mim01.file(name, name.encode())

@@ -48,7 +48,11 @@ def test_an_edit_is_written_and_the_new_hash_answered(iis: Iis) -> None:
     assert iis.tree(WINDOWS, SITE)["a"]["enabled"] is True
 
 
-@case("Edit-IisConfig", cites="verbs.md: Hash differs: `conflict`, nothing written", error="conflict")
+@case(
+    "Edit-IisConfig",
+    cites="iis.md: guard: file bytes hash equals, else kind conflict, nothing written",
+    error="conflict",
+)
 def test_a_file_that_is_not_the_one_that_was_read_is_a_conflict(iis: Iis) -> None:
     """A naive mistake: an error of input and output instead of a conflict."""
     guard = iis.guard
@@ -58,14 +62,17 @@ def test_a_file_that_is_not_the_one_that_was_read_is_a_conflict(iis: Iis) -> Non
     iis.file = START.read_bytes()
 
 
-@case("Edit-IisConfig", cites="verbs.md: All edits are one commit of one file")
+@case(
+    "Edit-IisConfig",
+    cites="iis.md: So one Edit call must edit exactly one Configuration: always applicationHost.config",
+)
 def test_only_the_one_file_is_written(iis: Iis) -> None:
     with iis.host.watched() as seen:
         assert iis.edit(enabling(), enabling(section=ANONYMOUS, on=False))
     assert [name.lower() for name in seen.changes] == [f"file {CONFIG}".lower()]
 
 
-@case("Edit-IisConfig", cites='verbs.md: "changed": bool')
+@case("Edit-IisConfig", cites="iis.md: second run commits nothing (file hash unchanged)")
 def test_what_is_so_already_leaves_the_bytes_of_the_file_as_they_are(iis: Iis) -> None:
     """Whether IIS writes the same bytes anew is not known."""
     assert iis.edit(enabling())
@@ -79,7 +86,7 @@ def test_what_is_so_already_leaves_the_bytes_of_the_file_as_they_are(iis: Iis) -
 
 @case(
     "Edit-IisConfig",
-    cites="verbs.md: Errors say in `why` which edit (`edit 2: ...`",
+    cites="iis.md: apply in order, each edit's number is in any error",
     error="missing",
 )
 def test_of_several_edits_none_is_made_where_one_fails(iis: Iis) -> None:
@@ -88,7 +95,7 @@ def test_of_several_edits_none_is_made_where_one_fails(iis: Iis) -> None:
     assert iis.tree(ANONYMOUS, SITE)["a"]["enabled"] is True
 
 
-@case("Edit-IisConfig", cites="iis.md 6")
+@case("Edit-IisConfig", cites="iis.md: XML written without the original declaration/BOM")
 def test_declaration_mark_and_line_ends_stay(iis: Iis) -> None:
     """A naive mistake: XML written without the declaration or the byte order mark that it had."""
     before = b"\xef\xbb\xbf" + iis.file.replace(b"\n", b"\r\n")
@@ -123,7 +130,7 @@ def test_a_location_tag_of_another_section_is_no_place_for_ours_to_change_its_mo
 # -- sites --
 
 
-@case("Edit-IisConfig", cites="iis.md 5.2")
+@case("Edit-IisConfig", cites="iis.md: (nested, so that site+bindings+app+vdir is one edit)")
 def test_a_site_with_binding_application_and_folder_is_one_edit(iis: Iis) -> None:
     assert iis.edit({"op": "add", "section": POOLS, "tag": "add", "a": {"name": "My Pool"}}, new_site())
     (site,) = iis.tree(SITES, filter={"name": "my site"})["items"]
@@ -149,7 +156,7 @@ def test_a_section_of_a_new_site_needs_a_call_of_its_own(iis: Iis) -> None:
     assert iis.tree(ANONYMOUS, "MY SITE", "effective")["a"]["enabled"] is False
 
 
-@case("Edit-IisConfig", cites="verbs.md: `remove_location` (every tag of that location; `section` absent")
+@case("Edit-IisConfig", cites="iis.md: Needed when a site is deleted or renamed: location tags stay behind")
 def test_removing_a_site_leaves_its_locations_and_remove_location_takes_every_tag(iis: Iis) -> None:
     assert iis.edit(new_site())
     assert iis.edit(enabling("My Site"))
@@ -188,7 +195,7 @@ def test_two_unique_keys_are_unique_each_and_a_combined_one_is_one(iis: Iis) -> 
 
 @case(
     "Edit-IisConfig",
-    cites="verbs.md: = exactly one item (0: `missing`, more: `ambiguous`; compared without case)",
+    cites="iis.md: (a step with key = exactly one collection item; 0 -> missing, >1 -> ambiguous)",
     error="ambiguous",
 )
 def test_a_step_that_fits_two_items_is_ambiguous(iis: Iis) -> None:
@@ -197,7 +204,7 @@ def test_a_step_that_fits_two_items_is_ambiguous(iis: Iis) -> None:
     assert error == Refused("ambiguous", f"{WINDOWS}@")
 
 
-@case("Edit-IisConfig", cites="iis.md: generic add must supply id")
+@case("Edit-IisConfig", cites="iis.md: sorting collections")
 def test_items_stay_in_the_order_in_which_they_were_added(iis: Iis) -> None:
     """A naive mistake: sorting collections."""
     assert iis.edit(new_site("Z", 9), new_site("A", 4), {**new_site("M", 7), "index": 1})
@@ -264,7 +271,7 @@ def test_clearing_what_inherits_nothing_writes_no_directive(iis: Iis) -> None:
     assert (b"<clear" in iis.file, iis.providers("")) == (False, [("NTLM", "")])
 
 
-@case("Edit-IisConfig", cites="verbs.md: `revert` (the section)")
+@case("Edit-IisConfig", cites="iis.md: `Delete()` (native Clear: reverts to inherited)")
 def test_what_is_set_is_reset_and_reverted(iis: Iis) -> None:
     a = {"enabled": True, "useKernelMode": False}
     assert iis.edit(setting(WINDOWS, a, location=SITE), adding_provider("Odd"))
@@ -373,14 +380,22 @@ REFUSED: Final[dict[str, tuple[Any, Refused]]] = {
 }  # fmt: skip
 
 
-@case("Edit-IisConfig", cites="iis.md 5.5", error="invalid")
+@case(
+    "Edit-IisConfig",
+    cites="iis.md: | set | COMException (0x8007000D expected), InvalidCast, ArgumentOutOfRange, Format, Argument 0x80070057 | invalid-value |",
+    error="invalid",
+)
 def test_an_edit_that_is_refused_writes_nothing_and_is_told_by_its_number(iis: Iis) -> None:
     """Naive mistakes: "true" taken for a bool, "443" for a uint; null for an unknown section."""
     found = {name: iis.refused(GOOD, edit, naming="edit 2: ") for name, (edit, _) in REFUSED.items()}
     assert found == {name: error for name, (_, error) in REFUSED.items()}
 
 
-@case("Edit-IisConfig", cites='verbs.md: Values as in NODE, and `{"secret": NAME}`', error="invalid")
+@case(
+    "Edit-IisConfig",
+    cites="iis.md: dynamic attribute `state` (schema type enum, served by a COM extension, nothing in the file)",
+    error="invalid",
+)
 def test_a_run_time_value_cannot_be_set(iis: Iis) -> None:
     assert iis.refused(setting(SITES, {"state": "Stopped"}, [site_step()])).kind == "invalid"
 
@@ -401,7 +416,7 @@ def test_a_file_that_is_open_without_sharing_is_locked_to_edit(iis: Iis) -> None
     assert same_file(error) == Refused("locked", "(file)", SHARING)
 
 
-@case("Edit-IisConfig", cites="iis.md 5.5", error="denied")
+@case("Edit-IisConfig", cites="iis.md: | any | UnauthorizedAccess 0x80070005 | access-denied |", error="denied")
 def test_a_read_only_file_is_denied(iis: Iis) -> None:
     iis.machine.set_read_only(CONFIG, read_only=True)
     error = iis.refused(enabling())
@@ -409,7 +424,7 @@ def test_a_read_only_file_is_denied(iis: Iis) -> None:
     assert error == Refused("denied", "(file)", ACCESS)
 
 
-@case("Edit-IisConfig", cites="verbs.md: shared configuration: `denied`", error="denied")
+@case("Edit-IisConfig", cites="iis.md: Refuse writes by default", error="denied")
 def test_a_shared_configuration_is_not_edited(iis: Iis) -> None:
     farm = r"C:\farm\applicationHost.config"
     iis.machine.write_file(farm, START.read_bytes())
@@ -427,7 +442,7 @@ def test_a_file_that_is_no_xml_is_not_edited(iis: Iis) -> None:
     iis.file = START.read_bytes()
 
 
-@case("Edit-IisConfig", cites="iis.md 5.5", error="missing")
+@case("Edit-IisConfig", cites="iis.md: FileNotFound / DirectoryNotFound 0x80070002/3", error="missing")
 def test_a_file_that_is_gone_is_missing_to_edit(iis: Iis) -> None:
     iis.machine.remove_file(CONFIG)
     error = iis.host.refused("Edit-IisConfig", guard="0" * 64, edits=[enabling()])

@@ -36,11 +36,9 @@ from tests.contract.iis import (
 )
 
 LEAF: Final[dict[str, Any]] = {"d": [], "s": {}, "e": {}, "c": {}, "items": []}
-NODE: Final = 'verbs.md: NODE = `{"tag", "a": {attribute: value}, "d": [attributes at their schema default]'
 READS: Final = (
     'verbs.md: `reads: [{"id", "section", "location": "" | "SITE" | "SITE/app", "view": "stored" | "effective"'
 )
-SPOILS: Final = "verbs.md: One bad section does not spoil the others"
 MODULE_NAMES: Final = [
     "UriCacheModule",
     "DefaultDocumentModule",
@@ -53,7 +51,10 @@ MODULE_NAMES: Final = [
 # -- a section as a tree --
 
 
-@case("Get-IisConfig", cites='verbs.md: SECTION = `{"path", "override_mode", "override_mode_effective", "is_locked"')
+@case(
+    "Get-IisConfig",
+    cites='iis.md: "section":{path, overrideMode, overrideModeEffective, isLocked, deepestPath, deepestFile, deepestLine}',
+)
 def test_a_section_is_read_whole_with_where_it_comes_from(iis: Iis) -> None:
     assert iis.read(WINDOWS, SITE, "effective") == {
         "section": {
@@ -119,7 +120,7 @@ def test_a_read_of_another_shape_is_invalid(mfa01: Host) -> None:
         assert mfa01.refused("Get-IisConfig", reads=[good, one]) == Refused("invalid", "reads")
 
 
-@case("Get-IisConfig", cites="iis.md 0.7")
+@case("Get-IisConfig", cites="iis.md: RawAttributes with only stored values")
 def test_every_attribute_of_the_schema_is_there_though_two_are_stored(iis: Iis) -> None:
     """A naive mistake: RawAttributes with only what is stored."""
     (pool,) = iis.tree(POOLS, filter={"name": "defaultapppool"})["items"]
@@ -174,7 +175,7 @@ def test_an_encrypted_attribute_says_only_that_it_is_set(iis: Iis) -> None:
     assert "Pl4nted" not in json.dumps(found)
 
 
-@case("Get-IisConfig", cites='verbs.md: "e": {attribute: hresult}')
+@case("Get-IisConfig", cites="iis.md: every attribute read in its own try/catch (dynamic ones throw) into `e`")
 def test_a_value_that_cannot_be_read_is_an_error_of_its_attribute(iis: Iis) -> None:
     assert iis.edit(new_site(bindings=(("ftp", "*:21:", 0),)))
     (site,) = iis.tree(SITES, filter={"name": "My Site"})["items"]
@@ -183,7 +184,7 @@ def test_a_value_that_cannot_be_read_is_an_error_of_its_attribute(iis: Iis) -> N
 
 @case(
     "Get-IisConfig",
-    cites="verbs.md: `filter` keeps the top collection items with those attribute values (strings without case)",
+    cites="iis.md: `filter` = key/attribute equality on top items",
 )
 def test_a_filter_keeps_the_items_that_have_all_its_values(iis: Iis) -> None:
     assert iis.edit(new_site("My Site"), new_site("Other", 3))
@@ -200,7 +201,7 @@ def test_a_filter_keeps_the_items_that_have_all_its_values(iis: Iis) -> None:
     assert found == [names for _, names in filters]
 
 
-@case("Get-IisConfig", cites='verbs.md: "shared": bool, "modules": [names in globalModules]')
+@case("Get-IisConfig", cites='iis.md: "shared":bool, "modules":[names of globalModules]')
 def test_the_file_its_hash_and_the_modules_in_their_order_are_answered(iis: Iis) -> None:
     """A naive mistake: sorting collections."""
     found = iis.host.ask("Get-IisConfig", reads=[])
@@ -212,7 +213,7 @@ def test_the_file_its_hash_and_the_modules_in_their_order_are_answered(iis: Iis)
     assert [one["a"]["name"] for one in iis.tree(MODULES)["items"]] == MODULE_NAMES[1:]
 
 
-@case("Get-IisConfig", cites="verbs.md: Reads (`Get- Read- Search- Test-`)")
+@case("Get-IisConfig", cites="iis.md: `stored` = **writable** manager that is never committed")
 def test_reading_changes_nothing(iis: Iis) -> None:
     with iis.host.watched() as seen:
         for view in ("stored", "effective"):
@@ -239,7 +240,7 @@ def test_sites_and_locations_are_found_in_any_case(iis: Iis) -> None:
         assert iis.tree(WINDOWS, "DEFAULT web SITE", view)["a"]["enabled"] is True
 
 
-@case("Get-IisConfig", cites="iis.md 0.1")
+@case("Get-IisConfig", cites="iis.md: it is **true while nothing is stored for Site**")
 def test_where_a_section_is_set_is_told_by_path_file_and_line_not_by_is_locally_stored(iis: Iis) -> None:
     """A naive mistake: IsLocallyStored, which is true at a location where nothing is stored."""
     before = iis.read(WINDOWS, SITE)["section"]
@@ -251,7 +252,7 @@ def test_where_a_section_is_set_is_told_by_path_file_and_line_not_by_is_locally_
     assert line == '<windowsAuthentication enabled="true" />'
 
 
-@case("Get-IisConfig", cites="iis.md 0.5")
+@case("Get-IisConfig", cites="iis.md: At APPHOST+location it reads Deny yet `IsLocked` is false and the write works")
 def test_at_its_own_file_no_section_is_locked_though_its_mode_is_deny(iis: Iis) -> None:
     found = [iis.read(WINDOWS, SITE, view)["section"] for view in ("stored", "effective")]
     assert [(one["override_mode_effective"], one["is_locked"]) for one in found] == [("Deny", False), ("Deny", True)]
@@ -271,7 +272,7 @@ def test_an_application_inherits_from_its_site_by_depth_and_not_by_the_order_in_
 
 @case(
     "Get-IisConfig",
-    cites='verbs.md: an item of a collection has also `"at"`: the location path that it comes from',
+    cites='iis.md: So per item "local to this location" = collectionItemLocationConfigPath',
 )
 def test_each_item_says_which_location_it_comes_from(iis: Iis) -> None:
     add = {"op": "add", "section": WINDOWS, "location": SITE, "at": ["providers"], "tag": "add", "a": {"value": "Odd"}}
@@ -335,7 +336,7 @@ def test_a_location_tag_in_a_web_config_counts_below_it(iis: Iis) -> None:
 # -- what cannot be read --
 
 
-@case("Get-IisConfig", cites=SPOILS)
+@case("Get-IisConfig", cites="iis.md: returning null for an unknown section (it throws)")
 def test_a_bad_section_spoils_no_other(iis: Iis) -> None:
     """Naive mistakes: null for an unknown section; a location tag that makes a site."""
     iis.replace("</configuration>", '    <location path="Ghost" />\n</configuration>')
@@ -372,7 +373,10 @@ def test_a_broken_web_config_spoils_its_site_alone(iis: Iis) -> None:
     assert iis.tree(WINDOWS, view="effective")["a"]["enabled"] is False
 
 
-@case("Get-IisConfig", cites="iis.md: A duplicate already in the file throws when the collection is first read")
+@case(
+    "Get-IisConfig",
+    cites="iis.md: COMException, other (0x8007000D, not well-formed, unrecognized element, missing declaration)",
+)
 def test_what_the_schema_does_not_know_makes_a_section_unreadable_and_no_other(iis: Iis) -> None:
     on, ntlm = '<windowsAuthentication enabled="false">', '<add value="NTLM" />'
     broken = {
@@ -401,14 +405,16 @@ def test_a_file_that_is_no_xml_is_invalid_by_its_path(iis: Iis) -> None:
     iis.file = START.read_bytes()
 
 
-@case("Get-IisConfig", cites="iis.md 5.5", error="missing", light=True)
+@case("Get-IisConfig", cites="iis.md: FileNotFound / DirectoryNotFound 0x80070002/3", error="missing", light=True)
 def test_a_configuration_that_is_gone_is_missing(iis: Iis) -> None:
     iis.machine.remove_file(CONFIG)
     assert same_file(iis.host.refused("Get-IisConfig", reads=[])) == Refused("missing", "(file)", NOT_FOUND)
     iis.file = START.read_bytes()
 
 
-@case("Get-IisConfig", cites="iis.md 5.5", error="locked")
+@case(
+    "Get-IisConfig", cites="iis.md: In CommitChanges it is a conflict; in GetSection/Set it is a lock", error="locked"
+)
 def test_a_configuration_that_is_open_without_sharing_is_locked_to_read(iis: Iis) -> None:
     with iis.machine.locked(CONFIG):
         assert same_file(iis.host.refused("Get-IisConfig", reads=[])) == Refused("locked", "(file)", SHARING)
@@ -427,14 +433,14 @@ OTHERS: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-@case(*OTHERS, cites="iis.md 5.5", error="locked")
+@case(*OTHERS, cites="iis.md: In CommitChanges it is a conflict; in GetSection/Set it is a lock", error="locked")
 def test_a_configuration_that_is_open_without_sharing_is_locked_to_the_other_verbs(iis: Iis, verb: str) -> None:
     where = f"{SITE} https *:443:" if verb == "Set-SslBinding" else SITE
     with iis.machine.locked(CONFIG):
         assert iis.host.refused(verb, **OTHERS[verb]) == Refused("locked", where, SHARING)
 
 
-@case(*OTHERS, cites="iis.md 5.5", error="missing")
+@case(*OTHERS, cites="iis.md: FileNotFound / DirectoryNotFound 0x80070002/3", error="missing")
 def test_a_configuration_that_is_gone_is_missing_to_the_other_verbs(iis: Iis, verb: str) -> None:
     where = f"{SITE} https *:443:" if verb == "Set-SslBinding" else SITE
     iis.machine.remove_file(CONFIG)
@@ -477,7 +483,7 @@ ARGUMENTS: Final[dict[str, dict[str, Any]]] = {
 
 @case(
     *ARGUMENTS,
-    cites="verbs.md: `not-installed`, for every verb but Get-SslBinding",
+    cites="iis.md: | load | dll absent; COMException 0x80040154 | not-installed |",
     error="not-installed",
 )
 def test_without_iis_it_is_not_installed(mim01: Host, verb: str) -> None:

@@ -36,7 +36,7 @@ def certificate_hash(iis: Iis, site: str = "My Site") -> str:
     return str(found["c"]["bindings"]["items"][0]["a"]["certificateHash"])
 
 
-@case("Get-SslBinding", cites="verbs.md: sorted by kind and endpoint")
+@case("Get-SslBinding", cites="iis.md: Values SslCertHash (binary), SslCertStoreName, AppId (binary), DefaultFlags")
 def test_records_are_read_by_kind_and_endpoint_whoever_made_them(iis: Iis) -> None:
     first, other = iis.certificate("one"), uuid.UUID(int=5)
     assert iis.records() == []
@@ -61,7 +61,7 @@ def test_a_binding_gets_its_certificate(iis: Iis) -> None:
     assert (certificate_hash(iis), iis.records()) == (first, [record(first)])
 
 
-@case("Set-SslBinding", cites="iis.md: Rotate: expected old hash is an argument and must match")
+@case("Set-SslBinding", cites="iis.md: All bindings on one ip:port without SNI share one record")
 def test_another_certificate_takes_its_place_for_all_sites_of_the_endpoint_and_flags_stay(iis: Iis) -> None:
     first, second = iis.certificate("one"), iis.certificate("two")
     assert iis.edit(new_site(), new_site("Other", 3))
@@ -111,7 +111,7 @@ def test_the_record_of_an_address_in_another_spelling_is_its_own(iis: Iis) -> No
     assert certificate_hash(iis) == second
 
 
-@case("Set-SslBinding", cites="verbs.md: compares the record of its endpoint (`conflict`)", error="conflict")
+@case("Set-SslBinding", cites="iis.md: Rotate: expected old hash is an argument and must match", error="conflict")
 def test_another_record_than_expected_is_a_conflict(iis: Iis) -> None:
     first, second = iis.certificate("one"), iis.certificate("two")
     assert iis.edit(new_site())
@@ -122,7 +122,12 @@ def test_another_record_than_expected_is_a_conflict(iis: Iis) -> None:
     assert iis.records() == [record(first)]
 
 
-@case("Set-SslBinding", cites="verbs.md: A record with an app id that is not IIS's own", error="denied", light=True)
+@case(
+    "Set-SslBinding",
+    cites="iis.md: A record with another appid on our port belongs to someone else: refuse",
+    error="denied",
+    light=True,
+)
 def test_a_record_of_somebody_else_is_left_alone(iis: Iis) -> None:
     first, second = iis.certificate("one"), iis.certificate("two")
     assert iis.edit(new_site())
@@ -132,7 +137,7 @@ def test_a_record_of_somebody_else_is_left_alone(iis: Iis) -> None:
     assert iis.records() == before
 
 
-@case("Set-SslBinding", cites="verbs.md: Finds the binding element on a fresh manager (0: `missing`)", error="missing")
+@case("Set-SslBinding", cites="iis.md: | walk | COMException 0x80070585, our own 0-match | missing |", error="missing")
 def test_a_binding_that_is_not_there_is_missing(iis: Iis) -> None:
     first = iis.certificate("one")
     assert iis.edit(new_site())
@@ -145,7 +150,7 @@ def test_a_binding_that_is_not_there_is_missing(iis: Iis) -> None:
 
 @case(
     "Set-SslBinding",
-    cites="verbs.md: Certificate unusable (0x80070520) or not in the store: `invalid`",
+    cites='iis.md: Error 1312/0x80070520 "specified logon session does not exist" = certificate or key unusable',
     error="invalid",
 )
 def test_a_certificate_that_cannot_be_used_is_invalid_and_nothing_is_written(iis: Iis) -> None:

@@ -21,7 +21,7 @@ from tests.contract.iis import (
 )
 
 
-@case("Get-IisState", cites='verbs.md: -> `{"states": [{"kind", "name", "found", "state"')
+@case("Get-IisState", cites="iis.md: key comparison is case-insensitive because `name` is not `caseSensitive`")
 def test_states_are_answered_by_the_names_that_were_given_in_any_case(iis: Iis) -> None:
     items = [
         {"kind": "site", "name": SITE.upper()},
@@ -79,7 +79,7 @@ def test_names_are_one_by_their_upper_case_letter_by_letter_but_dotless_i_and_lo
     assert missing == [("site", "MIMI"), ("site", "m\u0131MI"), ("pool", "SISI"), ("pool", "m\u0131MI")]
 
 
-@case("Set-IisState", cites="verbs.md: Already there: answer, no action")
+@case("Set-IisState", cites="iis.md: read before acting because Stop on stopped throws")
 def test_a_site_and_a_pool_are_stopped_and_started_once(iis: Iis) -> None:
     for kind, name in (("site", "default WEB site"), ("pool", "defaultapppool")):
         for state, expected in (
@@ -92,7 +92,7 @@ def test_a_site_and_a_pool_are_stopped_and_started_once(iis: Iis) -> None:
             assert iis.state(kind, name.upper()) == state
 
 
-@case("Set-IisState", cites="verbs.md: No such thing: `missing`", error="missing")
+@case("Set-IisState", cites="iis.md: | walk | COMException 0x80070585, our own 0-match | missing |", error="missing")
 def test_a_site_or_pool_that_is_not_there_is_missing(iis: Iis) -> None:
     for kind in ("site", "pool"):
         error = iis.host.refused("Set-IisState", kind=kind, name="No", state="Started", expected="Unknown")
@@ -133,7 +133,7 @@ def test_what_came_into_another_state_since_it_was_read_is_left_as_it_is(iis: Ii
             assert iis.set_state(kind, name, state, right) == state
 
 
-@case("Set-IisState", cites="verbs.md: not known to WAS in time: `timeout`", error="timeout")
+@case("Set-IisState", cites='iis.md: treat 0x800710D8 as "unknown, not yet"', error="timeout")
 def test_a_new_pool_that_was_does_not_know_in_time_is_a_timeout(iis: Iis) -> None:
     assert iis.edit({"op": "add", "section": POOLS, "tag": "add", "a": {"name": "New Pool"}})
     iis.forget("pool", "New Pool")
@@ -144,7 +144,7 @@ def test_a_new_pool_that_was_does_not_know_in_time_is_a_timeout(iis: Iis) -> Non
     assert error == Refused("timeout", "New Pool", NO_OBJECT)
 
 
-@case("Set-IisState", cites="verbs.md: Waits, with a fresh manager each time", light=True)
+@case("Set-IisState", cites="iis.md: wait by polling `state` with a fresh manager", light=True)
 def test_a_new_site_is_waited_for_and_runs(iis: Iis) -> None:
     assert iis.edit(
         {"op": "add", "section": POOLS, "tag": "add", "a": {"name": "New Pool", "autoStart": False}},
@@ -169,7 +169,7 @@ def test_of_two_sites_with_one_binding_the_second_does_not_start(iis: Iis) -> No
     ]
 
 
-@case("Set-IisState", cites="verbs.md: service down 0x800706BA: `busy`", error="busy")
+@case("Set-IisState", cites="iis.md: 0x800706BA service down", error="busy")
 def test_while_the_service_is_down_it_is_busy(iis: Iis) -> None:
     iis.stop_service()
     try:

@@ -433,7 +433,10 @@ def added(host: Host, made: LabCertificate, store: str = "My", *, private_key: b
     return answer
 
 
-@case("Get-Certificate", cites=CERTIFICATE)
+@case(
+    "Get-Certificate",
+    cites="iis.md: certificate store read (.NET X509Store LocalMachine: thumbprint, subject, SAN, NotAfter, HasPrivateKey, EKU)",
+)
 def test_a_certificate_is_told_with_its_names_and_usages(mim01: Host) -> None:
     host = f"{mim01.own[-30:]}.contoso.com".lower()
     made = certificate("own", names=(host, "*.contoso.com", "xn--bcher-kva.example"))
@@ -458,7 +461,11 @@ def test_a_store_that_is_not_there_is_missing(mim01: Host) -> None:
         assert mim01.refused("Get-Certificate", thumbprint="0" * 40, store=store) == Refused("missing", store)
 
 
-@case("Get-Certificate", cites="verbs.md: A thumbprint that is not 40 hex digits: `invalid`", error="invalid")
+@case(
+    "Get-Certificate",
+    cites="iis.md: Normalise on the controller: keep hex digits, upper case, require 40",
+    error="invalid",
+)
 def test_a_thumbprint_that_is_not_40_hex_digits_is_invalid(mim01: Host) -> None:
     for text in ("", "0" * 39, "0" * 41, "G" * 40, "0" * 40 + "\n", "\u200e" + "0" * 40, "00 " * 20, "\u0660" * 40):
         assert mim01.refused("Get-Certificate", thumbprint=text) == Refused("invalid", text)
@@ -482,7 +489,10 @@ def test_a_certificate_that_is_absent_is_an_answer(mim01: Host) -> None:
         assert answer == {"found": False, "thumbprint": thumbprint.upper(), **nothing}
 
 
-@case("Get-Certificate", cites=CERTIFICATE)
+@case(
+    "Get-Certificate",
+    cites="iis.md: certificate store read (.NET X509Store LocalMachine: thumbprint, subject, SAN, NotAfter, HasPrivateKey, EKU)",
+)
 def test_a_certificate_without_its_key_or_in_another_store_is_told(mim01: Host) -> None:
     made = odd_certificate([(NameOID.COMMON_NAME, mim01.own[-60:])])
     told = {
