@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +33,45 @@ for _module in MODULES:  # every case registers itself, whatever of them is run
 with_facts = pytest.mark.skipif(
     not FACTS.is_dir(), reason="../shared/facts is not here: citations of it were not looked up"
 )
+
+# The naive mistakes of facts/iis.md 6 that touch a verb, which are all of them, in its words and order; and the cases that would see each.
+NAIVE: Final[Mapping[str, tuple[str, ...]]] = {
+    "RawAttributes with only stored values": (
+        "test_iis_read.py::test_every_attribute_of_the_schema_is_there_though_two_are_stored",
+    ),
+    "a fresh attribute value object instead of typed conversion": (
+        "test_iis_edit.py::test_a_value_that_is_set_has_the_type_of_its_attribute_before_it_is_committed_and_not_its_spelling",
+    ),
+    "case-sensitive site or location look-up": ("test_iis_read.py::test_sites_and_locations_are_found_in_any_case",),
+    'treating AllowsRemove=false as "cannot remove"': (
+        "test_iis_edit.py::test_a_collection_without_a_remove_directive_loses_items_all_the_same",
+    ),
+    "making generic binding removal delete the http.sys record": (
+        "test_iis_ssl.py::test_a_record_outlives_its_binding_and_serves_the_next_one",
+    ),
+    'IsLocallyStored meaning "local to the location"': (
+        "test_iis_read.py::test_where_a_section_is_set_is_told_by_path_file_and_line_not_by_is_locally_stored",
+    ),
+    "conflict as IOException": ("test_iis_edit.py::test_a_file_that_is_not_the_one_that_was_read_is_a_conflict",),
+    "returning null for an unknown section (it throws)": (
+        "test_iis_read.py::test_a_bad_section_spoils_no_other",
+        "test_iis_edit.py::test_an_edit_that_is_refused_writes_nothing_and_is_told_by_its_number",
+    ),
+    "letting a section be written at a site that is not committed": (
+        "test_iis_edit.py::test_a_section_of_a_new_site_needs_a_call_of_its_own",
+    ),
+    'silently accepting "true" for a bool or "443" for a uint': (
+        "test_iis_edit.py::test_an_edit_that_is_refused_writes_nothing_and_is_told_by_its_number",
+    ),
+    "sorting collections": (
+        "test_iis_edit.py::test_items_stay_in_the_order_in_which_they_were_added",
+        "test_iis_read.py::test_the_file_its_hash_and_the_modules_in_their_order_are_answered",
+    ),
+    "losing `<location>` attributes (inheritInChildApplications, allowOverride)": (
+        "test_iis_edit.py::test_the_attributes_of_a_location_tag_are_kept",
+    ),
+    "XML written without the original declaration/BOM": ("test_iis_edit.py::test_declaration_mark_and_line_ends_stay",),
+}
 
 
 def without_a_case(verb: str) -> list[str]:
@@ -95,6 +136,23 @@ def test_what_a_verb_can_answer_is_read_from_the_contract_and_from_what_it_calls
 )
 def test_every_case_cites_something_that_is_there(name: str) -> None:
     assert problem_of_citation(REGISTERED[name].cites) == ""
+
+
+@with_facts
+def test_every_naive_mistake_of_the_facts_has_a_case() -> None:
+    text = " ".join((FACTS / "iis.md").read_text(encoding="utf-8").split())
+    found = re.search(r"Naive mistakes it must not make: (.+?)\. Tests worth having", text)
+    assert found is not None
+    assert found[1].split("; ") == list(NAIVE)
+
+
+@pytest.mark.parametrize("mistake", NAIVE)
+def test_a_naive_mistake_is_named_by_its_cases(mistake: str) -> None:
+    for name in NAIVE[mistake]:
+        assert name in REGISTERED
+        file, _, function = name.partition("::")
+        module = importlib.import_module(f"tests.contract.{file.removesuffix('.py')}")
+        assert "naive mistake" in getattr(module, function).__doc__.lower()
 
 
 def test_a_case_without_a_verb_or_a_citation_is_refused() -> None:

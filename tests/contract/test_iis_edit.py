@@ -306,6 +306,36 @@ def test_values_of_every_type_are_stored_and_read_back(iis: Iis) -> None:
     assert site["c"]["limits"]["a"]["maxBandwidth"] == 4294967295
 
 
+@case("Edit-IisConfig", cites="iis.md: a fresh attribute value object instead of typed conversion")
+def test_a_value_that_is_set_has_the_type_of_its_attribute_before_it_is_committed_and_not_its_spelling(
+    iis: Iis,
+) -> None:
+    """A naive mistake: an attribute that holds what it was given, and not what its schema makes of it."""
+    given = {"managedPipelineMode": "CLASSIC", "startMode": "alwaysrunning", "queueLength": 2000, "autoStart": False}
+    typed = given | {"managedPipelineMode": "Classic", "startMode": "AlwaysRunning"}
+    found = [{"tag": "add", "key": typed}, "recycling"]
+    times = [*found, "periodicRestart", "schedule"]
+    early, late = ({"tag": "add", "key": {"value": time}} for time in ("01:00:00", "02:30:00"))
+    assert iis.edit(
+        setting(POOLS, given, [pool_step()]),
+        # From here on the pool, and the times, are found by values that no file has yet.
+        setting(POOLS, {"logEventOnRecycle": "memory,SCHEDULE"}, found),
+        setting(POOLS, {"time": "26:00:00"}, [*found, "periodicRestart"]),
+        *(
+            {"op": "add", "section": POOLS, "at": times, "tag": "add", "a": {"value": one}}
+            for one in ("1:00:00", "2:30:00")
+        ),
+        {"op": "remove", "section": POOLS, "at": [*times, early]},
+        setting(POOLS, {"value": "03:00:00"}, [*times, late]),
+    )
+    (pool,) = iis.tree(POOLS)["items"]
+    restart = pool["c"]["recycling"]["c"]["periodicRestart"]
+    assert {name: pool["a"][name] for name in typed} == typed
+    assert pool["c"]["recycling"]["a"]["logEventOnRecycle"] == "Schedule,Memory"
+    assert restart["a"]["time"] == "1.02:00:00"
+    assert [one["a"] for one in restart["c"]["schedule"]["items"]] == [{"value": "03:00:00"}]
+
+
 @case("Edit-IisConfig", cites="iis.md: write by plain SetAttributeValue (native side encrypts")
 def test_a_secret_is_stored_encrypted_and_shown_nowhere(iis: Iis) -> None:
     secret = "Pl4nted \"quotes' & <so> \u00e4\u2028"
