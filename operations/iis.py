@@ -39,7 +39,7 @@ from model.names import fold
 from model.secret import Secret
 from operations.arguments import checked
 from operations.converge import ParentMissingError, announced, converge, counted, require
-from plans.iis import overridden, plan_app_pool, plan_authentication, users_to_come, without_deeper
+from plans.iis import overridden, parent_of, plan_app_pool, plan_authentication, users_to_come, without_deeper
 from plans.iis_site import (
     WEB_CONFIG,
     canonical_path,
@@ -307,6 +307,13 @@ def iis_auth(
             host.connector_data[TO_COME] = replace(coming, locations=tuple(tags))
         return found
 
+    def there(now: Authentication) -> Plan:
+        # First of all: what else would stand in the way is another place's.
+        parent = parent_of(now, site)
+        if parent is not None and (run.is_executing or not announced(parent.thing)):
+            raise ParentMissingError(parent.text, parent.thing)
+        return plan(now)
+
     def write(now: Authentication) -> Generator[HostCall, None, None]:
         yield HostCall("Edit-IisConfig", guard=now.guard, edits=list(plan(now).edits))
 
@@ -328,7 +335,7 @@ def iis_auth(
     yield from converge(
         what,
         read=get,
-        plan=_told(plan),
+        plan=_told(there),
         write=_listed(write),
         thing=f"authentication:{fold(site)}/{fold(path.strip('/'))}",
         noop=lambda now: f"{what} is as wanted; {text}" if (text := overridden(now, wanted)) else "",

@@ -232,7 +232,7 @@ def plan_authentication(now: Authentication, wanted: WantedAuthentication, site:
         edits += _provider_edits(location, wanted.providers)
     if now.shared and edits:
         raise PlanError(SHARED)
-    return Plan(tuple(changes), edits=tuple(edits), parent=_parent(now, site))
+    return Plan(tuple(changes), edits=tuple(edits), parent=parent_of(now, site))
 
 
 def without_deeper(now: Authentication) -> Authentication:
@@ -291,7 +291,8 @@ def _require_module(now: Authentication, module: str, what: str) -> None:
         )
 
 
-def _parent(now: Authentication, site: str) -> Parent | None:
+def parent_of(now: Authentication, site: str) -> Parent | None:
+    """The site or the application that is not there, None where it is."""
     wanted = fold(now.path.strip("/"))
     if now.site is None and wanted:
         text = f"there is no site {site!r}, and iis_site makes none with an application or virtual directory {now.path!r}. "

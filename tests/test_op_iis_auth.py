@@ -227,3 +227,13 @@ def test_a_site_that_two_operations_make_and_take_away_again_is_not_there_for_a_
     dry = quick.deploy(NEW, away, (iis_auth, WANTED | {"site": "S"}), dry=True)
     said = "authentication of S/: an operation before this one takes site 'S' away. Leave one of the two out."
     assert (dry.shown[-1], dry.failed) == (said, True)
+
+
+def test_what_is_not_there_is_said_before_what_would_stand_in_its_way(quick: OpLab) -> None:
+    for site, path, text in (
+        (SITE, "/nope", f"site {SITE!r} has no application or virtual directory '/nope'; it has /."),
+        ("Nope", "/", "there is no site 'Nope'. Create it before (iis_site), or name another one."),
+    ):
+        for dry in (True, False):
+            run = quick.run(iis_auth, dry=dry, site=site, path=path, anonymous=False)
+            assert run == Run((f"authentication of {site}{path}: {text}",), failed=True)
