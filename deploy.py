@@ -51,9 +51,15 @@ if "mfa_servers" in host.groups:
 section(name="Azure MFA Server, step 4, final step: the MIM service account in PhoneFactor Admins")
 if directory is not None and host.name == directory.name:  # one domain controller does it for all
     group, account = admins.group, admins.service_account
-    ad_group_member(name="The group may hold the MIM service account", group=group, member=account, check_only=True)
+    ad_group_member(
+        name="The group may hold the MIM service account",
+        group=group,
+        member=account,
+        accounts_only=True,
+        check_only=True,
+    )
     ad_group(name="The group of the SDK's callers", group=group, category="security")
-    ad_group_member(name="The MIM service account may call the SDK", group=group, member=account)
+    ad_group_member(name="The MIM service account may call the SDK", group=group, member=account, accounts_only=True)
 
 section(
     name="Configuring the MIM Service for Azure MFA Server",

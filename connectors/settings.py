@@ -155,8 +155,9 @@ class DirectorySettings(_Settings):
 
 
 def _is_host(name: str) -> bool:
+    name = name.removesuffix(".")  # that of a whole name
     try:
-        return canonical_host(name) not in {"", "*"} and "*" not in name
+        return not name.endswith(".") and canonical_host(name) != "" and "*" not in name
     except ValueError:
         return False
 
@@ -240,7 +241,9 @@ def _line(error: ErrorDetails, given: Mapping[str, Any], prefix: str, known: Seq
     if error["type"] == "extra_forbidden":
         return f"{key} {unknown(key, known)}"
     if place == "password":
-        return f"{key} is of type {type(given.get(place)).__name__}, expected a text"
+        value = given.get(place)
+        kind = f"Secret of {type(value.reveal()).__name__}" if isinstance(value, Secret) else type(value).__name__
+        return f"{key} is of type {kind}, expected a text"
     return line(
         key,
         error,

@@ -76,8 +76,10 @@ class Part(BaseModel):
     @field_validator("*")
     @classmethod
     def _seen(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, str) and info.field_name != "parent":  # an expression may have line ends
-            check_seen(value)
+        if info.field_name != "parent":  # an expression may have line ends
+            for text in value.values() if isinstance(value, Mapping) else [value]:
+                if isinstance(text, str):
+                    check_seen(text)
         return value
 
 

@@ -159,7 +159,7 @@ def check_account(name: str) -> None:
 def check_domain_account(name: str) -> None:
     """The same, and a SID is one that a domain gives: what is built into Windows cannot be in a group of a domain that a service logs on with."""
     check_account(name)
-    if re.match(r"S-[0-9]", name.strip(), re.IGNORECASE) and not is_of_a_domain(name.strip()):
+    if re.match(r"S-[0-9]+-", name.strip(), re.IGNORECASE) and not is_of_a_domain(name.strip()):
         raise ValueError("expected an account of a domain, whose SID begins with S-1-5-21-")
 
 

@@ -16,15 +16,12 @@ class Secret:
     """
     Holds one secret text. `str`, `repr`, `format` and JSON give a mask; only `reveal` gives the text.
 
-    Equal and hashed by its text, so that a plan can compare. It cannot be pickled; a copy is itself. TypeError, without the value, for what is no
-    text.
+    Equal and hashed by its text, so that a plan can compare. It cannot be pickled; a copy is itself.
     """
 
     __slots__ = ("__text",)
 
     def __init__(self, text: str) -> None:
-        if not isinstance(text, str):
-            raise TypeError(f"a secret is of type {type(text).__name__}, expected text")
         self.__text = text
 
     def reveal(self) -> str:
@@ -58,10 +55,17 @@ class Secret:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """A Secret, or a text that becomes one; an error never quotes what was given (`hide_input_in_errors` on the model)."""
+        """A Secret of a text, or a text that becomes one; an error never quotes what was given (`hide_input_in_errors` on the model)."""
         return core_schema.union_schema(
             [
-                core_schema.is_instance_schema(cls),
+                core_schema.no_info_after_validator_function(_of_text, core_schema.is_instance_schema(cls)),
                 core_schema.no_info_after_validator_function(cls, core_schema.str_schema(strict=True)),
             ]
         )
+
+
+def _of_text(secret: Secret) -> Secret:
+    """The secret itself: nobody has looked at what it was made of, `Secret(os.environ.get(...))`."""
+    if not isinstance(secret.reveal(), str):
+        raise ValueError(f"a secret of type {type(secret.reveal()).__name__}, expected a text")  # noqa: TRY004 - what pydantic asks for
+    return secret

@@ -24,7 +24,18 @@ from model.change import Change, PlanError
 from model.directory import Category, Group, Membership, Principal, Scope
 from operations.arguments import checked
 from operations.converge import ParentMissingError, converge, counted, require
-from plans.ad import Edit, benign, group_edits, member_edits, named, plan_group, plan_member, refusal, to_come
+from plans.ad import (
+    Edit,
+    benign,
+    group_edits,
+    member_edits,
+    named,
+    plan_group,
+    plan_member,
+    refusal,
+    require_account,
+    to_come,
+)
 
 TO_COME: Final = "groups to come"  # key of pyinfra's free dict of a host: the groups that this run makes
 
@@ -78,7 +89,13 @@ def ad_group(
 @operation()
 @checked
 def ad_group_member(
-    group: str, member: str, *, present: bool = True, check_only: bool = False, scope: Scope = "global"
+    group: str,
+    member: str,
+    *,
+    present: bool = True,
+    accounts_only: bool = False,
+    check_only: bool = False,
+    scope: Scope = "global",
 ) -> Generator[StringCommand, None, None]:
     r"""
     Have one account, group or contact in a group, or not in it. Other members are neither read nor touched.
@@ -86,6 +103,7 @@ def ad_group_member(
     + group: sAMAccountName of the group
     + member: sAMAccountName, ``DOMAIN\user``, UPN, DN, SID or GUID; must mean exactly one object
     + present: whether it is a member. By its primary group counts; through another group does not, and cannot be taken away here
+    + accounts_only: refuse to add a group or a contact
     + check_only: change nothing, ever: a member that cannot be told, or that the group may not hold, fails the host here. Put it before the
       operation that makes the group: with ``-y`` pyinfra plans nothing ahead, and the member would be refused only after the group is written.
       A group that is not there is no reason then
@@ -102,6 +120,7 @@ def ad_group_member(
     what = f"{member} in group {group}"
 
     def plan(now: Membership) -> tuple[Change, ...]:
+        require_account(now, accounts_only and present)
         if now.group is None and not now.problem:
             if not present:
                 return ()
@@ -124,6 +143,7 @@ def ad_group_member(
 
     def check(now: Membership) -> str:
         try:
+            require_account(now, accounts_only and present)
             if now.group is None and not now.problem and present:
                 made = read(AdGroup, group=group)
                 if isinstance(made, Unread):

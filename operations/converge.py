@@ -246,6 +246,9 @@ def refuse(reason: str) -> Generator[StringCommand, None, None]:
     if state.is_executing:
         yield Refuse(reason)
         return
+    if not counted():  # whether it runs at all is not known
+        logger.warning("%s%s, if its _if holds", host.print_prefix, reason.replace("-->", "--\u200b>"))
+        return
     logger.error("%s%s", host.print_prefix, format_text(reason.replace("-->", "--\u200b>"), "red"))
     # The last host ends the run with "No hosts remaining!", exit code 1: that is right.
     # By ctx_host: pyinfra's `host` in a set is another host whenever another one is looked at.

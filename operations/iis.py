@@ -16,6 +16,7 @@ from connectors.call import HostCall
 from facts.base import UNREAD, Unread, read
 from facts.files import FileState
 from facts.iis import IisAppPool, IisAppPoolUsers, IisAuthentication, IisSite, IisSites, ServerCertificate
+from facts.windows import WindowsService
 from model.change import Change, PlanError
 from model.iis import (
     AppPoolRead,
@@ -56,6 +57,7 @@ T = TypeVar("T")
 TO_COME: Final = (
     "sites to come"  # key of pyinfra's free dict of a host: what this run makes of its sites, for a dry run
 )
+W3SVC: Final = "W3SVC"  # the World Wide Web Publishing Service
 UNKNOWN: Final[RunState] = "Unknown"  # expected of what was not there: it starts by itself, or does not
 PARTS: Final[Mapping[str, type]] = {  # of a binding that is given as a dict
     "protocol": str,
@@ -125,6 +127,7 @@ def iis_app_pool(
         asked = replace(wanted, rotate_password=wanted.rotate_password and not done)
         coming, name = _coming(), fold(app_pool)
         found = plan_app_pool(users_to_come(now, coming, app_pool), asked)
+        _require_served(made=present and now.app_pool is None)
         if counted() and (found.changes or _unmade(thing, present)):
             gone = coming.pools_gone - {name} if present else coming.pools_gone | {name}
             host.connector_data[TO_COME] = replace(coming, pools_gone=gone)
@@ -203,6 +206,7 @@ def iis_site(
                 f"an operation before this one takes application pool {app_pool!r} away. Leave one of the two out."
             )
         found = plan_site(now, wanted)
+        _require_served(made=present and now.read.site is None)
         if counted() and (found.changes or _unmade(thing, present)):
             host.connector_data[TO_COME] = to_come(_coming(), now, wanted, found)
         return found
@@ -232,13 +236,13 @@ def iis_site(
     def get() -> SiteInputs | Unread:
         return _site_inputs(site, present, path, app_pool, bindings, running)
 
-    if check_only:
+    def ahead(now: SiteInputs) -> Plan:
         # Not `plan`, which tells the operations to come of what this one would make.
-        yield from _looked_ahead(
-            f"site {site}",
-            get,
-            lambda now: plan_site(now, _wanted_site(site, present, path, app_pool, bindings, running)),
-        )
+        _require_served(made=present and now.read.site is None)
+        return plan_site(now, _wanted_site(site, present, path, app_pool, bindings, running))
+
+    if check_only:
+        yield from _looked_ahead(f"site {site}", get, ahead)
         return
     yield from converge(
         f"site {site}",
@@ -367,6 +371,17 @@ def _told(plan: Callable[[T], Plan]) -> Callable[[T], Sequence[Change]]:
         return found.changes
 
     return changes
+
+
+def _require_served(*, made: bool) -> None:
+    """Raise PlanError where something is made and IIS does not run: it would not start, and its state not be read back (facts/iis.md 3 k)."""
+    if not made:
+        return
+    now = read(WindowsService, service=W3SVC)
+    if isinstance(now, Unread):
+        raise PlanError(f"service {W3SVC} could not be read, nothing was written")
+    if now.found and now.state != "running":
+        raise PlanError(f"service {W3SVC} is {now.state}, and without it IIS starts nothing: start it, run again")
 
 
 def _unmade(thing: str, present: bool) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 from model.change import Change, PlanError, Value
-from model.directory import Category, Group, Membership, Principal, Scope
+from model.directory import Category, Group, Kind, Membership, Principal, Scope
 from model.forms import is_of_a_domain
 from plans.directory_entry import SECURITY, domain_of
 from plans.ldap import filter_value, guid_to_bytes
@@ -20,6 +20,7 @@ Edit: TypeAlias = dict[str, Any]
 
 NOT_IN_A_NAME: Final = '"/\\[]:;|=,+*?<>'  # of a sAMAccountName
 LONGEST_NAME: Final = 64  # of a cn, which is made from it
+NO_ACCOUNTS: Final[frozenset[Kind]] = frozenset({"group", "contact"})
 NEW_SCOPE: Final[Scope] = "global"
 NEW_CATEGORY: Final[Category] = "security"
 SCOPE_BITS: Final[Mapping[Scope, int]] = {"global": 2, "domain-local": 4, "universal": 8}
@@ -160,6 +161,12 @@ def refusal(group: Principal, member: Principal) -> str:
         case "domain-local" if member.scope == "domain-local" and not same:
             return _cannot(group, member, f"is domain-local of {member.domain}, not of {group.domain}")
     return ""
+
+
+def require_account(now: Membership, asked: bool) -> None:
+    """Raise PlanError where that is asked and the member is something that nobody logs on with."""
+    if asked and now.member is not None and now.member.kind in NO_ACCOUNTS:
+        raise PlanError(f"{now.member.title} is a {now.member.kind}, expected an account")
 
 
 def benign(edit: Mapping[str, Any], ldap: int | None, win32: int | None) -> bool:

@@ -332,6 +332,9 @@ CASES: Final = {
         "settings.namespaces: '' is bound to 'x': a prefix and a namespace are needed, XPath 1.0 has no default",
         settings={"namespaces": {"": "x"}},
     ),
+    "a namespace with a hidden mark": desired(
+        f"settings.namespaces: {UNSEEN}", settings={"namespaces": {"m": "urn:m\u200e"}}
+    ),
     "a prefix without a namespace": desired(
         "settings.namespaces: 'm' is bound to '': a prefix and a namespace are needed, XPath 1.0 has no default",
         settings={"namespaces": {"m": ""}},
@@ -483,6 +486,18 @@ CASES: Final = {
     ),
     "a hostname that is none": host(
         "winrm_hostname is 'a..b', expected a host name or an address", winrm_hostname="a..b"
+    ),
+    "a hostname with two dots at its end": host(
+        "winrm_hostname is 'mim01..', expected a host name or an address", winrm_hostname="mim01.."
+    ),
+    "a password that is a Secret of nothing": host(
+        "winrm_password is of type Secret of NoneType, expected a text",
+        winrm_password=Secret(None),  # type: ignore[arg-type]
+    ),
+    "a directory password that is a Secret of a number": host(
+        "directory_password is of type Secret of int, expected a text",
+        directory_user="a",
+        directory_password=Secret(12345),  # type: ignore[arg-type]
     ),
     "a name of a host with a blank": groups(
         "host a b: winrm_hostname is 'a b', expected a host name or an address, without http:// and without a path",

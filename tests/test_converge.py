@@ -108,3 +108,19 @@ def test_a_refusal_that_an_operation_before_may_have_made_needless_says_so_in_th
     assert lab.deploy((want, {"right": False}), dry=True) == Run(("thing: is red",), failed=True)
     steps = [(want, {"right": right}) for right in (True, False)]
     assert lab.deploy(*steps, dry=True) == Run((*SHOWN, f"thing: is red ({BEFORE})"), failed=True)
+
+
+@pytest.mark.parametrize("holds", [False, True])
+def test_a_refusal_that_hangs_on_a_condition_is_said_in_the_dry_run_and_fails_where_it_holds(
+    lab: OpLab, holds: bool
+) -> None:
+    def plan(_now: str) -> tuple[Change, ...]:
+        raise PlanError("is red")
+
+    @operation()
+    def want() -> Generator[StringCommand, None, None]:
+        yield from converge("thing", read=lambda: "red", plan=plan, write=lambda _now, _changes: [])
+
+    step = (want, {"_if": lambda: holds})
+    assert lab.deploy(step, dry=True) == Run(("thing: is red, if its _if holds",))
+    assert lab.deploy(step) == Run(("thing: is red, if its _if holds", *["thing: is red"] * holds), failed=holds)

@@ -17,6 +17,7 @@ from model.forms import (
     NOT_IN_SITE_NAMES,
     check_account,
     check_bound,
+    check_domain_account,
     check_folder,
     check_group_name,
     check_namespaces,
@@ -107,3 +108,19 @@ def test_a_parent_that_is_refused_is_one_that_no_file_has(parent: str) -> None:
 @pytest.mark.parametrize(("name", "accepted"), [("C/a", False), ("C\\a", True), ("CN=a/b,DC=c", True)])
 def test_a_slash_is_part_of_a_distinguished_name_alone(name: str, accepted: bool) -> None:
     assert accepts(lambda: check_account(name)) == accepted
+
+
+@pytest.mark.parametrize(
+    ("name", "accepted"),
+    [
+        ("S-1-5-21-1-2-3-1105", True),
+        ("S-1-5-21-1-2-3", False),
+        ("s-1-5-32-544", False),
+        ("S-1-5", False),
+        ("s-1mim", True),
+        ("s-01@contoso.com", True),
+        ("mim$", True),
+    ],
+)
+def test_a_service_account_is_of_a_domain_where_a_sid_tells_that(name: str, accepted: bool) -> None:
+    assert accepts(lambda: check_domain_account(name)) == accepted

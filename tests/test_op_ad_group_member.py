@@ -155,3 +155,17 @@ def test_a_second_operation_on_one_account_is_told_of_the_first_whatever_they_ca
     back = quick.deploy(gone, others[0])
     assert (back.shown[:2], back.writes) == (dry.shown, ("Edit-Directory",) * 2)
     assert members(quick) == {MIM}
+
+
+def test_a_group_is_no_account(quick: OpLab) -> None:
+    start = quick.state()
+    for member, refused in (("Domain Admins", True), ("mimservice", False)):
+        wanted: dict[str, Any] = {"group": GROUP, "member": member, "accounts_only": True}
+        for check_only in (True, False):
+            run = quick.run(ad_group_member, dry=True, **wanted, check_only=check_only)
+            assert run.failed is refused
+        if refused:
+            text = f"Domain Admins (CN=Domain Admins,CN=Users,{BASE_DN}) is a group, expected an account"
+            assert run.shown == (f"Domain Admins in group {GROUP}: {text}",)
+    assert quick.run(ad_group_member, dry=True, group=GROUP, member="Domain Admins").failed is False
+    assert quick.state() == start

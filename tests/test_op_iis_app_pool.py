@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pytest
 
+from lab.engine import Service
 from model.secret import Secret
 from operations.converge import IF
 from operations.iis import iis_app_pool, iis_site
@@ -198,4 +199,21 @@ def test_a_pool_that_hangs_on_a_condition_is_not_counted_for_its_site(quick: OpL
     start, dry = quick.state(), quick.deploy(made, site, dry=True)
     assert dry.shown[0].startswith("application pool New: 1 change, if its _if holds")
     assert (dry.shown[1].endswith(f"({IF})"), dry.failed) == (True, True)
+    assert quick.state() == start
+
+
+def test_nothing_is_made_while_iis_does_not_run(quick: OpLab) -> None:
+    """A pool that is written then could not be seen to start: the run would end half way."""
+    quick.machine().add_service(Service("W3SVC", r"C:\Windows\System32\inetsrv\w3svc.exe", running=False))
+    start = quick.state()
+    site: dict[str, Any] = {"site": "New", "path": r"C:\new", "bindings": [{"protocol": "http", "port": 81}]}
+    down = "service W3SVC is stopped, and without it IIS starts nothing: start it, run again"
+    steps: tuple[tuple[str, Step], ...] = (
+        ("application pool New", (iis_app_pool, {"app_pool": "New"})),
+        ("site New", (iis_site, site)),
+        ("site New", (iis_site, {**site, "check_only": True})),
+    )
+    for what, step in steps:
+        for dry in (True, False):
+            assert quick.deploy(step, dry=dry) == Run((f"{what}: {down}",), failed=True)
     assert quick.state() == start
