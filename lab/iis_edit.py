@@ -25,6 +25,7 @@ from lab.iis_schema import (
     INVALID_INDEX,
     LOCK_VIOLATION,
     NOT_SUPPORTED,
+    NOT_XML,
     Attribute,
     Element,
 )
@@ -40,6 +41,15 @@ OPERATIONS: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {  # fi
     "revert": (frozenset(), frozenset()),
     "remove_location": (frozenset({"location"}), frozenset()),
 }
+STEP: Final = frozenset({"tag", "key"})
+CONTENT: Final = frozenset({"a", "c", "items"})  # of a child or an item that is added
+FIELDS: Final[Mapping[str, type]] = {
+    **dict.fromkeys(("op", "section", "location", "tag"), str),
+    **dict.fromkeys(("at", "names", "items"), list),
+    **dict.fromkeys(("a", "c", "key"), dict),
+    "index": int,
+}
+INT32: Final = range(-(2**31), 2**31)
 PROVIDER: Final = "AesProvider"
 WAS_ONLY: Final = "IISWASOnlyAesProvider"  # the passwords of pools: only WAS may decrypt them
 
@@ -97,22 +107,16 @@ class Editor:
                 self._clear(target, where)
 
     def _check(self, edit: Any, where: str) -> None:
-        """The shape of an edit: fields that must be there, no others, their types."""
-        if not isinstance(edit, dict) or edit.get("op") not in OPERATIONS:
+        """The shape of an edit: fields that must be there, no others, their types; and a location that can be written."""
+        op = edit.get("op") if isinstance(edit, dict) else None
+        if not isinstance(op, str) or op not in OPERATIONS:
             raise VerbError("invalid", where, f"expected an object with op, one of {', '.join(OPERATIONS)}")
-        must, may = OPERATIONS[edit["op"]]
-        if edit["op"] != "remove_location":
+        must, may = OPERATIONS[op]
+        if op != "remove_location":
             must, may = must | {"section"}, may | {"location"}
-        wrong = [name for name in must if name not in edit] or [
-            name for name in edit if name not in {"op", *must, *may}
-        ]
-        if wrong:
-            raise VerbError("invalid", where, f"{edit['op']} takes {', '.join(sorted(must | may))}; see {wrong[0]}")
-        shapes: dict[str, type] = {"section": str, "location": str, "at": list, "names": list, "a": dict, "tag": str}
-        shapes |= {"c": dict, "items": list, "index": int}
-        for name, shape in shapes.items():
-            if name in edit and (not isinstance(edit[name], shape) or (shape is int and isinstance(edit[name], bool))):
-                raise VerbError("invalid", where, f"{name} is {kind_of(edit[name])}")
+        _shaped(edit, must | {"op"}, may, where, op)
+        if NOT_XML.search(edit.get("location", "")):
+            raise VerbError("invalid", where, "location holds a character that XML cannot hold", hresult=INVALID_DATA)
 
     # -- finding --
 
@@ -125,10 +129,9 @@ class Editor:
                         why = f"{here.tag} has no child {step!r}"
                         raise VerbError("missing", where, why, hresult=INVALID_INDEX)
                     here = here.child(step)
-                case {"tag": str(tag), "key": dict(key)}:
-                    here = self._item(here, tag, key, where)
                 case _:
-                    raise VerbError("invalid", where, "a step of at is a name or an object with tag and key")
+                    _shaped(step, STEP, frozenset(), where, "a step of at")
+                    here = self._item(here, step["tag"], step["key"], where)
         return here
 
     def _item(self, parent: View, tag: str, key: Mapping[str, Any], where: str) -> View:
@@ -207,24 +210,20 @@ class Editor:
                 raise VerbError("missing", where, f"{tag} has no child {name!r}", hresult=INVALID_INDEX)
             self._fill(added.child(name), inner, where)
         for inner in new.get("items", []):
-            self._add(self._again(added), self._item_shape(inner, where), -1, where)
+            _shaped(inner, frozenset({"tag"}), CONTENT, where, "an item")
+            self._add(self._again(added), inner, -1, where)
 
     def _fill(self, target: View, values: Any, where: str) -> None:
         """A fixed child of an item that is added: attributes, children, items."""
-        if not isinstance(values, dict) or values.keys() - {"a", "c", "items"}:
-            raise VerbError("invalid", where, "a child is an object with a, c, items")
+        _shaped(values, frozenset(), CONTENT, where, "a child")
         self._set(target, values.get("a", {}), where)
         for name, inner in values.get("c", {}).items():
             if name not in target.schema.children:
                 raise VerbError("missing", where, f"{target.tag} has no child {name!r}", hresult=INVALID_INDEX)
             self._fill(self._again(target).child(name), inner, where)
         for inner in values.get("items", []):
-            self._add(self._again(target), self._item_shape(inner, where), -1, where)
-
-    def _item_shape(self, values: Any, where: str) -> Mapping[str, Any]:
-        if not isinstance(values, dict) or "tag" not in values or values.keys() - {"tag", "a", "c", "items"}:
-            raise VerbError("invalid", where, "an item is an object with tag, a, c, items")
-        return values
+            _shaped(inner, frozenset({"tag"}), CONTENT, where, "an item")
+            self._add(self._again(target), inner, -1, where)
 
     def _place(self, parent: View, items: Sequence[View], at: int, xml: Xml, where: str) -> None:
         """Put a new item into the file so that it stands at an index of the merged collection."""
@@ -401,6 +400,21 @@ class Editor:
         if not view.item:
             return parent.child(view.tag)
         return next(one for one in parent.items if one.layers[-1].xml is view.layers[-1].xml)
+
+
+def _shaped(value: Any, must: frozenset[str], may: frozenset[str], where: str, what: str) -> None:
+    """Refuse what has not the fields that it must have, has others than it may have, or has one of another type."""
+    if not isinstance(value, dict):
+        raise VerbError("invalid", where, f"{what} is not an object")
+    for name in sorted(must - value.keys()):
+        raise VerbError("invalid", where, f"{what} has no {name}")
+    for name, inner in value.items():
+        if name not in must | may:
+            raise VerbError("invalid", where, f"{what} takes no {name}")
+        # An integer of 32 bits, as the parameter that it becomes.
+        number = FIELDS[name] is not int or (not isinstance(inner, bool) and inner in INT32)
+        if not isinstance(inner, FIELDS[name]) or not number:
+            raise VerbError("invalid", where, f"{name} of {what} is {kind_of(inner)}, another type than expected")
 
 
 def _text(view: View, name: str) -> str:

@@ -34,6 +34,9 @@ RANGES: Final[Mapping[str, tuple[int, int]]] = {
     "int64": (-(2**63), 2**63 - 1),
 }
 DAY: Final = 86400
+NOT_XML: Final = re.compile(
+    "[^\t\n\r -\ufffd\U00010000-\U0010ffff]"
+)  # what XML 1.0 cannot hold, not even as a reference
 FORBIDDEN: Final[Mapping[str, str]] = {  # facts/iis.md 3 h and the schema's own header
     "siteName": '\\/?;:@&=+$,|"<>',
     "applicationPoolName": '|<>&\\"/[]+=;:,?*@',
@@ -88,10 +91,11 @@ class Attribute:
                 self._validate_number(self._number(value))
                 return str(value)
             case "enum":
-                _must(isinstance(value, str | int) and not isinstance(value, bool), "is not a name")
+                # MWA takes the number, too; the contract has names only, as they are read.
+                _must(isinstance(value, str), "is not a name")
                 return self._name(value)
             case "flags":
-                _must(isinstance(value, str | int) and not isinstance(value, bool), "is not a list of names")
+                _must(isinstance(value, str), "is not a list of names")
                 # IIS writes a blank behind each comma, its own files show it.
                 return self._flags(value).replace(",", ", ")
             case "timeSpan":
@@ -125,26 +129,21 @@ class Attribute:
             raise ValueError(f"is out of range, expected {low} to {high}")
         return value
 
-    def _name(self, value: str | int) -> str:
-        for name, number in self.names.items():
-            if value == number or (isinstance(value, str) and value.lower() == name.lower()):
+    def _name(self, value: str) -> str:
+        for name in self.names:
+            if value.lower() == name.lower():
                 return name
         raise ValueError(f"must be one of {', '.join(self.names)}")
 
-    def _flags(self, value: str | int) -> str:
+    def _flags(self, value: str) -> str:
         known = {name.lower(): number for name, number in self.names.items()}
-        if isinstance(value, int):
-            total = value
-        else:
-            words = [word.strip() for word in value.split(",") if word.strip()]
-            if any(word.lower() not in known for word in words):
-                raise ValueError(f"must be some combination of {', '.join(self.names)}")
-            total = 0
-            for word in words:
-                total |= known[word.lower()]
-        named = [name for name, number in self.names.items() if number and total & number == number]
-        if total & ~sum(number for number in set(self.names.values())):
+        words = [word.strip() for word in value.split(",") if word.strip()]
+        if any(word.lower() not in known for word in words):
             raise ValueError(f"must be some combination of {', '.join(self.names)}")
+        total = 0
+        for word in words:
+            total |= known[word.lower()]
+        named = [name for name, number in self.names.items() if number and total & number == number]
         return ",".join(named) if named else next((name for name, number in self.names.items() if not number), "")
 
     def _seconds(self, text: str) -> int:

@@ -360,7 +360,7 @@ function Set-IisEdit {
     param([object] $Manager, [object] $Edit, [string] $Where, [string] $Before)
     $phase = 'section'
     try {
-        if ($Edit -isnot [System.Collections.IDictionary] -or $Edit['op'] -isnot [string] -or -not $script:IisEdits.ContainsKey($Edit['op'])) {
+        if ($Edit -isnot [System.Collections.IDictionary] -or $Edit['op'] -isnot [string] -or $Edit['op'] -cnotin $script:IisEdits.Keys) {
             throw New-Refusal -Kind 'invalid' -Where $Where -Why 'an edit is an object with op: set, reset, add, remove, clear, revert or remove_location'
         }
         $op = $Edit['op']
@@ -376,7 +376,7 @@ function Set-IisEdit {
         }
         $section = Get-IisSection -Manager $Manager -Section $Edit['section'] -Location ([string]$Edit['location'])
         $phase = 'walk'
-        $path = @($Edit['at'] | Where-Object -FilterScript { $null -ne $_ })
+        $path = @(if ($Edit.Contains('at')) { $Edit['at'] })
         if ($op -eq 'remove') {
             if ($path.Count -eq 0 -or $path[-1] -is [string]) { throw New-Refusal -Kind 'invalid' -Where $Where -Why 'only an item of a collection can be removed' -HResult 2147942450 }
             $parent = Find-IisElement -Element $section -Path @($path | Select-Object -SkipLast 1)
