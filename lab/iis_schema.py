@@ -105,6 +105,8 @@ class Attribute:
                 return self._span_stored(seconds)
             case _:
                 _must(isinstance(value, str), "is not text")
+                # What an encrypted attribute holds is not in the file as it is.
+                _must(self.encrypted or not NOT_XML.search(value), "holds a character that XML cannot hold")
                 self._validate_text(value)
                 return str(value)
 

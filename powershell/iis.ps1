@@ -4,6 +4,8 @@
 # PowerShell gives $null for a property whose getter throws.
 
 $script:IisRecords = @{ ip = 'SslBindingInfo'; sni = 'SslSniBindingInfo'; ccs = 'SslCcsBindingInfo' }
+# What XML 1.0 cannot hold, not even as a reference. Halves of surrogate pairs do not come here: the reader of JSON refuses them.
+$script:NotXml = [System.Text.RegularExpressions.Regex]::new('[^\t\n\r -\uFFFD]', 'CultureInvariant')
 # Fields of an edit: those that must be there, then those that may. `op` is in all; `section` and `location` in all but remove_location.
 $script:IisEdits = @{
     set = 'section', 'a', '|', 'location', 'at'; reset = 'section', 'names', '|', 'location', 'at'; add = 'section', 'tag', '|', 'location', 'at', 'index', 'a', 'c', 'items'
@@ -191,8 +193,13 @@ function ConvertTo-IisValue {
                 return [System.TimeSpan]::new($days, [int]$Matches[2], [int]$Matches[3], [int]$Matches[4])
             }
         }
-        # Names of enum and flags go as they are.
-        default { if ($Value -is [string]) { return $Value } }
+        # Names of enum and flags go as they are. What an encrypted attribute holds is not in the file as it is.
+        default {
+            if ($Value -is [string]) {
+                if (-not $Schema.IsEncrypted -and $script:NotXml.IsMatch($Value)) { throw New-Refusal -Kind 'invalid' -Where $name -Why "$name holds a character that XML cannot hold" -HResult 2147942413 }
+                return $Value
+            }
+        }
     }
     throw New-Refusal -Kind 'invalid' -Where $name -Why "$name takes a value of type $($Schema.Type)" -HResult 2147942413
 }
@@ -365,6 +372,7 @@ function Set-IisEdit {
         }
         $op = $Edit['op']
         Test-Shape -Value $Edit -Fields (@('op') + $script:IisEdits[$op]) -Where $Where -What $op
+        if ($script:NotXml.IsMatch([string]$Edit['location'])) { throw New-Refusal -Kind 'invalid' -Where $Where -Why 'location holds a character that XML cannot hold' -HResult 2147942413 }
         if ($op -eq 'remove_location') {
             if ($Edit['location'].Trim('/') -eq '') { throw New-Refusal -Kind 'invalid' -Where $Where -Why 'location is empty: the server level is not removed' }
             $configuration = $Manager.GetApplicationHostConfiguration()

@@ -271,6 +271,10 @@ DIRECT = {
         f"$s = $c.GetSection('{SITES}').GetCollection(); $s.Add($s.CreateElement())",
         "FileNotFoundException 0x80070002",
     ),
+    "what XML cannot hold is not written": (
+        f"$c.GetSection('{ANONYMOUS}')['userName'] = [string][char]1",
+        "XmlException 0x80131940",
+    ),
     "a duplicate [1.6]": (
         "$p = $w.GetCollection('providers'); $e = $p.CreateElement(); $e['value'] = 'ntlm'; $p.Add($e)",
         "COMException 0x800700B7",

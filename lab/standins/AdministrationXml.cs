@@ -78,6 +78,8 @@ namespace Microsoft.Web.Administration
             }
             set
             {
+                // A file that nobody can read again is not written.
+                if (value != null) XmlConvert.VerifyXmlChars(value);
                 List<Place> places = Places();
                 int at = places.FindIndex(place => place.Name == name);
                 if (value == null)

@@ -433,6 +433,27 @@ def test_an_edit_that_is_refused_writes_nothing_and_is_told_by_its_number(iis: I
     assert found == {name: error for name, (_, error) in REFUSED.items()}
 
 
+@case("Edit-IisConfig", cites="verbs.md: A text with a character that XML 1.0 cannot hold", error="invalid")
+def test_what_xml_cannot_hold_is_refused_before_it_is_written(iis: Iis) -> None:
+    """Nobody could read the file again. What an encrypted attribute holds does not stand in it."""
+    process = [pool_step(), "processModel"]
+    for letter in ("\0", "\u0001", "\u001f", "\ufffe", "\uffff"):
+        assert iis.refused(setting(ANONYMOUS, {"userName": f"a{letter}b"})) == Refused(
+            "invalid", f"{ANONYMOUS}@", INVALID_DATA
+        )
+        pool = {"op": "add", "section": POOLS, "tag": "add", "a": {"name": f"a{letter}"}}
+        assert iis.refused(pool) == Refused("invalid", f"{POOLS}@", INVALID_DATA)
+        secret = setting(POOLS, {"userName": {"secret": "P"}}, process)
+        assert iis.refused(secret, secrets={"P": f"a{letter}"}) == Refused("invalid", f"{POOLS}@", INVALID_DATA)
+        place = f"{SITE}/a{letter}"
+        edit = setting(ANONYMOUS, {"userName": "x"}, location=place)
+        assert iis.refused(edit) == Refused("invalid", f"{ANONYMOUS}@{place}", INVALID_DATA)
+    assert iis.edit(setting(POOLS, {"password": {"secret": "P"}}, process), secrets={"P": "a\u0001\uffff"})
+    held = "a\t\r\n\u007f\u0085\u2028\ufffd\U0001f600"
+    assert iis.edit(setting(ANONYMOUS, {"userName": held}))
+    assert iis.tree(ANONYMOUS)["a"]["userName"] == held
+
+
 @case(
     "Edit-IisConfig",
     cites="iis.md: dynamic attribute `state` (schema type enum, served by a COM extension, nothing in the file)",
