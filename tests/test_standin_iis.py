@@ -271,6 +271,7 @@ DIRECT = {
         f"$s = $c.GetSection('{SITES}').GetCollection(); $s.Add($s.CreateElement())",
         "FileNotFoundException 0x80070002",
     ),
+    "a pool without a name [3 h]": (f"{FIRST_POOL}; $p['name'] = ''", "COMException 0x8007000D"),
     "what XML cannot hold is not written": (
         f"$c.GetSection('{ANONYMOUS}')['userName'] = [string][char]1",
         "XmlException 0x80131940",

@@ -330,7 +330,7 @@ namespace Microsoft.Web.Administration
                 case "nonEmptyString": if (value == "") throw Errors.BadValue("String must not be empty"); break;
                 case "requireTrimmedString": if (value != value.Trim()) throw Errors.BadValue("String must not have whitespace at the beginning or at the end"); break;
                 case "siteName": if (value == "" || value.IndexOfAny("\\/?;:@&=+$,|\"<>".ToCharArray()) >= 0) throw Errors.BadValue("Invalid site name"); break;
-                case "applicationPoolName": if (value.IndexOfAny("|<>&\"/\\[]+=;:,?*@".ToCharArray()) >= 0) throw Errors.BadValue("Invalid application pool name"); break;
+                case "applicationPoolName": if (value == "" || value.IndexOfAny("|<>&\"/\\[]+=;:,?*@".ToCharArray()) >= 0) throw Errors.BadValue("Invalid application pool name"); break;
                 case "applicationPath":
                 case "virtualDirectoryPath":
                     bool good = value.StartsWith("/", StringComparison.Ordinal) && (value == "/" || !value.EndsWith("/", StringComparison.Ordinal));

@@ -375,6 +375,12 @@ REFUSED: Final[dict[str, tuple[Any, Refused]]] = {
     "an unknown flag": (setting(WINDOWS, {"flags": "Proxy,Odd"}, ["extendedProtection"]), Refused("invalid", f"{WINDOWS}@", INVALID_DATA)),
     "a site name with &": (new_site("A&B"), Refused("invalid", f"{SITES}@", INVALID_DATA)),
     "a pool name with /": (setting(POOLS, {"name": "a/b"}, [pool_step()]), Refused("invalid", f"{POOLS}@", INVALID_DATA)),
+    "a pool without a name": ({"op": "add", "section": POOLS, "tag": "add", "a": {"name": ""}}, Refused("invalid", f"{POOLS}@", INVALID_DATA)),
+    "a pool that loses its name": (setting(POOLS, {"name": ""}, [pool_step()]), Refused("invalid", f"{POOLS}@", INVALID_DATA)),
+    "an application in a pool without a name": (
+        setting(SITES, {"applicationPool": ""}, [site_step(), {"tag": "application", "key": {"path": "/"}}]),
+        Refused("invalid", f"{SITES}@", INVALID_DATA),
+    ),
     "a secret that was not sent": (setting(ANONYMOUS, {"password": {"secret": "P"}}), Refused("invalid", f"{ANONYMOUS}@")),
     "no id": ({**new_site(), "a": {"name": "x"}}, Refused("invalid", f"{SITES}@", NOT_FOUND)),
     "another tag": ({**new_site(), "tag": "sight"}, Refused("invalid", f"{SITES}@", INVALID_DATA)),
