@@ -138,6 +138,7 @@ class View:
                     fresh = [one for one in fresh if not _removes(xml, one)]
                 elif xml.tag in collection.add:
                     one = self._item(collection, xml, layer, own=own)
+                    self._complete(one)
                     self._unlike(collection, [*merged, *fresh], one)
                     fresh.append(one)
             merged = [*merged, *fresh] if collection.append else [*fresh, *merged]
@@ -155,6 +156,14 @@ class View:
         return View(
             collection.item, [inner], defaults, self.context, xml.tag, self.location, parent=self, item=True, own=own
         )
+
+    def _complete(self, one: View) -> None:
+        lacking = [
+            name for name, attribute in one.schema.attributes.items() if attribute.required and one.raw(name) is None
+        ]
+        if lacking:
+            why = f"{one.layers[0].file} line {one.layers[0].xml.sourceline}: {one.tag} has no {lacking[0]}, which is required"
+            raise VerbError("invalid", self.context.where, why, hresult=INVALID_DATA)
 
     def _unlike(self, collection: Collection, others: Sequence[View], one: View) -> None:
         if collection.duplicates:

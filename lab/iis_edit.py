@@ -165,7 +165,12 @@ class Editor:
 
     def _reset(self, target: View, names: Sequence[Any], where: str) -> None:
         for name in names:
-            attribute = self._attribute(target.schema, str(name), where)
+            if not isinstance(name, str):
+                raise VerbError("invalid", where, "names are texts")
+            attribute = self._attribute(target.schema, name, where)
+            # An item without it could not be read any more.
+            if attribute.required or attribute.unique or attribute.combined:
+                raise VerbError("invalid", where, f"{name} is required or a key: it can be set, not reset")
             self._unlocked(target, [attribute.name], where)
             if target.local is not None:
                 target.local.xml.attrib.pop(attribute.name, None)

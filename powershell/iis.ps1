@@ -398,7 +398,15 @@ function Set-IisEdit {
         $phase = 'set'
         switch ($op) {
             'set' { Set-IisAttribute -Element $element -Values $Edit['a'] }
-            'reset' { foreach ($name in $Edit['names']) { $element.GetAttribute([string]$name).Delete() } }
+            'reset' {
+                foreach ($name in $Edit['names']) {
+                    if ($name -isnot [string]) { throw New-Refusal -Kind 'invalid' -Where $Where -Why 'names are texts' }
+                    $attribute = $element.GetAttribute($name)
+                    # An item without it could not be read any more.
+                    if ($attribute.Schema.IsRequired -or $attribute.Schema.IsUniqueKey -or $attribute.Schema.IsCombinedKey) { throw New-Refusal -Kind 'invalid' -Where $Where -Why "$name is required or a key: it can be set, not reset" }
+                    $attribute.Delete()
+                }
+            }
             'add' { Add-IisItem -Element $element -Spec $Edit -Index $(if ($Edit.Contains('index')) { $Edit['index'] } else { -1 }) }
             'clear' {
                 $collection = $element.GetCollection()

@@ -421,6 +421,7 @@ REFUSED: Final[dict[str, tuple[Any, Refused]]] = {
     "a step with a field of another type": (setting(SITES, {}, [{"tag": "site", "key": []}]), Refused("invalid", f"{SITES}@")),
     "a step that is null": (setting(ANONYMOUS, {"userName": "x"}, [None]), Refused("invalid", f"{ANONYMOUS}@")),
     "a step that is a number": (setting(ANONYMOUS, {"userName": "x"}, [1]), Refused("invalid", f"{ANONYMOUS}@")),
+    "a name to reset that is no text": ({"op": "reset", "section": WINDOWS, "names": [["enabled"]]}, Refused("invalid", f"{WINDOWS}@")),
     "a child of another shape": ({**new_site(), "c": {"bindings": {"a": []}}}, Refused("invalid", f"{SITES}@")),
     "an item of another shape": ({**new_site(), "items": [{"tag": 5}]}, Refused("invalid", f"{SITES}@")),
     "every location": ({"op": "remove_location", "location": "/"}, Refused("invalid", "@/")),
@@ -437,6 +438,25 @@ def test_an_edit_that_is_refused_writes_nothing_and_is_told_by_its_number(iis: I
     """Naive mistakes: "true" taken for a bool, "443" for a uint; null for an unknown section."""
     found = {name: iis.refused(GOOD, edit, naming="edit 2: ") for name, (edit, _) in REFUSED.items()}
     assert found == {name: error for name, (_, error) in REFUSED.items()}
+
+
+@case("Edit-IisConfig", cites="verbs.md: `reset` of a key, or of what is required, is `invalid`", error="invalid")
+def test_a_key_and_what_is_required_is_not_reset(iis: Iis) -> None:
+    """Without it the file could not be read any more."""
+    binding = [site_step(), "bindings", {"tag": "binding", "key": {"protocol": "http"}}]
+    provider = ["providers", {"tag": "add", "key": {"value": "NTLM"}}]
+    keys: list[tuple[str, str, list[Any], str]] = [
+        (SITES, "", [site_step()], "name"),
+        (SITES, "", [site_step()], "id"),
+        (SITES, "", binding, "protocol"),
+        (POOLS, "", [pool_step()], "name"),
+        (WINDOWS, "", provider, "value"),
+        (WINDOWS, SITE, provider, "value"),
+    ]
+    for section, location, at, name in keys:
+        edit = {"op": "reset", "section": section, "location": location, "at": at, "names": [name]}
+        assert iis.refused(edit) == Refused("invalid", f"{section}@{location}")
+    assert iis.edit({"op": "reset", "section": SITES, "at": binding, "names": ["sslFlags"]}) is False
 
 
 @case("Edit-IisConfig", cites="verbs.md: A text with a character that XML 1.0 cannot hold", error="invalid")
