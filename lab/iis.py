@@ -285,6 +285,7 @@ def _state(machine: PythonMachine, configuration: Configuration, kind: Kind, vie
         protocols = {_text(binding, "protocol").lower() for binding in view.child("bindings").items}
         if not protocols & {"http", "https"}:
             return "Unknown"
+        # The pool of a site is that of its application "/": that the pool of another one changes nothing for the site is assumed.
         pools = {
             _text(application, "applicationPool") for application in view.items if _text(application, "path") == "/"
         }
@@ -320,7 +321,11 @@ def _tell_was(machine: PythonMachine, before: set[tuple[Kind, str]], configurati
 
 
 def _taken(machine: PythonMachine, configuration: Configuration, site: View) -> str | None:
-    """A started site that has one of the bindings of this one: the second does not start (facts/iis.md 3 i)."""
+    """
+    A started site that has one of the bindings of this one: the second does not start (facts/iis.md 3 i).
+
+    By address, port and host: that of http and https on one of them the second does not start either is assumed.
+    """
     own = set(_endpoints(site))
     for other in configuration.sites():
         if _text(other, "name") == _text(site, "name") or _state(machine, configuration, "site", other) != "Started":
@@ -330,11 +335,11 @@ def _taken(machine: PythonMachine, configuration: Configuration, site: View) -> 
     return None
 
 
-def _endpoints(site: View) -> Iterator[tuple[str, ...]]:
+def _endpoints(site: View) -> Iterator[tuple[str, str, str]]:
     for binding in site.child("bindings").items:
         protocol = _text(binding, "protocol").lower()
         if protocol in {"http", "https"}:
-            yield protocol, *_split(_text(binding, "bindingInformation"))
+            yield _split(_text(binding, "bindingInformation"))
 
 
 def _service_down(machine: PythonMachine) -> bool:

@@ -122,17 +122,19 @@ namespace Microsoft.Web.Administration
             return (element.ElementTagName == "site" ? manager.Sites : manager.Pools).Any(one => Text.Same(one, (string)element["name"]));
         }
 
-        // A site without http or https, or one whose pool is not there, is none for WAS.
+        // A site without http or https, or one whose pool is not there, is none for WAS. Its pool is that of its application "/":
+        // that the pool of another application changes nothing for the site is assumed.
         private static bool IsServed(ConfigurationElement element)
         {
             if (element.ElementTagName != "site") return true;
             if (!element.GetCollection("bindings").Any(one => IsHttp(one))) return false;
             List<string> pools = All(element.Configuration.Manager, "system.applicationHost/applicationPools").Select(one => (string)one["name"]).ToList();
-            return element.GetCollection().All(one => pools.Any(pool => Text.Same(pool, (string)one["applicationPool"])));
+            return element.GetCollection().Where(one => (string)one["path"] == "/").All(one => pools.Any(pool => Text.Same(pool, (string)one["applicationPool"])));
         }
 
         private static bool IsHttp(ConfigurationElement binding) { return Text.Same((string)binding["protocol"], "http") || Text.Same((string)binding["protocol"], "https"); }
 
+        // By address, port and host: that of http and https on one of them the second does not start either is assumed.
         private static bool IsTaken(ConfigurationElement site)
         {
             Func<ConfigurationElement, IEnumerable<string>> ends = one => one.GetCollection("bindings").Where(IsHttp).Select(binding => { Endpoint end = Endpoint.Of(binding); return (end.Address + ":" + end.Port + ":" + end.Host).ToUpperInvariant(); });

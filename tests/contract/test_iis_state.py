@@ -169,6 +169,31 @@ def test_of_two_sites_with_one_binding_the_second_does_not_start(iis: Iis) -> No
     ]
 
 
+@case(
+    "Set-IisState", cites="iis.md: Same ip:port:host in two sites commits; the second site does not start", error="busy"
+)
+def test_a_site_with_the_other_of_http_and_https_on_a_binding_does_not_start_either(iis: Iis) -> None:
+    """That it is so is assumed; operations refuse to make such a site."""
+    assert iis.edit(new_site("Second", 2, (("https", "*:80:", 0),)), new_site("Third", 3, (("https", "*:80:a.b", 1),)))
+    for name, state in (("Second", "Stopped"), ("Third", "Started")):
+        assert iis.set_state("site", name, state) == state
+    error = iis.host.refused("Set-IisState", kind="site", name="Second", state="Started", expected="Stopped")
+    assert error == Refused("busy", "Second", EXISTS)
+
+
+@case("Get-IisState", cites="iis.md: a site whose pool does not exist")
+def test_the_pool_of_a_site_is_that_of_its_first_application(iis: Iis) -> None:
+    """That the pool of another application changes nothing for the site is assumed."""
+    assert iis.edit(new_site(bindings=(("http", "*:81:", 0),)))
+    assert iis.set_state("site", "My Site", "Started") == "Started"
+    sub = {"tag": "application", "a": {"path": "/sub", "applicationPool": "No"}}
+    assert iis.edit({"op": "add", "section": SITES, "at": [site_step("My Site")], **sub})
+    assert iis.state("site", "My Site") == "Started"
+    first = [site_step("My Site"), {"tag": "application", "key": {"path": "/"}}]
+    assert iis.edit(setting(SITES, {"applicationPool": "No"}, first))
+    assert iis.state("site", "My Site") == "Unknown"
+
+
 @case("Set-IisState", cites="iis.md: 0x800706BA service down", error="busy")
 def test_while_the_service_is_down_it_is_busy(iis: Iis) -> None:
     iis.stop_service()
