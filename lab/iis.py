@@ -194,7 +194,8 @@ def _run_time(machine: PythonMachine, configuration: Configuration, view: View, 
     if attribute.type == "bool":
         return False
     record = None
-    if _text(view, "protocol").lower() == "https":
+    # With the central store the binding has no certificate of its own (facts/iis.md 3 j).
+    if _text(view, "protocol").lower() == "https" and not _flags(view) & 2:
         record = _record(machine, *_record_name(_text(view, "bindingInformation"), _flags(view)))
     if record is None:
         return ""
@@ -458,8 +459,6 @@ def _meaning(kind: str, endpoint: str) -> tuple[str, str | int]:
 def _record_name(information: str, flags: int) -> tuple[str, str]:
     """Kind and endpoint of the record that answers for a binding (facts/iis.md 3 n, 4)."""
     address, port, host = _split(information)
-    if flags & 2:
-        return "ccs", port
     if flags & 1:
         return "sni", f"{host}:{port}"
     return "ip", f"{'0.0.0.0' if address == '*' else address}:{port}"  # noqa: S104 - a name, nothing listens here

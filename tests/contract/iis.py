@@ -131,15 +131,15 @@ class Iis:
         made = certificate(name)
         return self.machine.add_certificate(made.pfx, made.password, private_key=private_key)
 
-    def record(self, endpoint: str, thumbprint: str, app_id: bytes, flags: int = 0) -> None:
-        """A record of http.sys, as another program makes it."""
+    def record(self, endpoint: str, thumbprint: str, app_id: bytes, flags: int = 0, kind: str = "") -> None:
+        """A record of http.sys, as another program makes it. `kind` is `Sni` or `Ccs`, or "" for an address."""
         values: dict[str, RegistryValue] = {
             "SslCertHash": bytes.fromhex(thumbprint),
             "SslCertStoreName": "My",
             "AppId": app_id,
             "DefaultFlags": flags,
         }
-        self.machine.set_registry(rf"{HTTP_SYS}\SslBindingInfo\{endpoint}", values)
+        self.machine.set_registry(rf"{HTTP_SYS}\Ssl{kind}BindingInfo\{endpoint}", values)
 
     # -- calls --
 

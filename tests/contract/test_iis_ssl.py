@@ -96,6 +96,17 @@ def test_a_binding_with_a_host_name_has_a_record_of_its_own_and_new_records_the_
     assert found == [record(second, "[::1]:443", flags=0x410), record(first, "sdk.contoso.com:443", "sni")]
 
 
+@case("Get-IisConfig", cites="iis.md: CCS: no hash on the binding")
+def test_a_binding_of_the_central_store_shows_no_certificate_whatever_records_there_are(iis: Iis) -> None:
+    first = iis.certificate("one")
+    assert iis.edit(new_site(bindings=(("https", "*:444:a.b", 2),)))
+    for kind, endpoint in (("Ccs", "444"), ("Sni", "a.b:444"), ("", "0.0.0.0:444")):
+        iis.record(endpoint, first, uuid.UUID(IIS_APP_ID).bytes_le, kind=kind)
+    (found,) = iis.tree(SITES, filter={"name": "My Site"})["items"]
+    binding = found["c"]["bindings"]["items"][0]
+    assert (binding["a"]["certificateHash"], binding["a"]["certificateStoreName"], binding["e"]) == ("", "", {})
+
+
 @case("Set-SslBinding", cites="verbs.md: addresses by what they mean, ports as numbers, host names in any case")
 def test_the_record_of_an_address_in_another_spelling_is_its_own(iis: Iis) -> None:
     """A naive mistake: comparing endpoints as text."""
