@@ -125,6 +125,13 @@ def edit_iis_config(machine: PythonMachine, *, guard: str, edits: Sequence[Any],
     return {"sha256": hashlib.sha256(written).hexdigest(), "changed": True}
 
 
+def _filled(**texts: str) -> None:
+    """Refuse an argument that is empty: PowerShell does not bind it to a mandatory parameter."""
+    for name, text in texts.items():
+        if not text:
+            raise VerbError("invalid", name, "is empty")
+
+
 def _installed(machine: PythonMachine) -> None:
     if machine.disk.kind(LIBRARY) != "file":
         raise VerbError("not-installed", "IIS", f"there is no {LIBRARY}")
@@ -235,6 +242,7 @@ def set_iis_state(
     timeout_s: int = 30,
 ) -> Result:
     """Start or stop a site or a pool, if it is in the state that was read or on its way there, and wait until it is."""
+    _filled(name=name)
     _installed(machine)
     deadline = machine.clock.now() + timeout_s * TICKS
     while True:
@@ -380,6 +388,7 @@ def set_ssl_binding(
     store: str = "My",
 ) -> Result:
     """Give a binding its certificate: the http.sys record of its endpoint is made or replaced."""
+    _filled(site=site, protocol=protocol, information=information, thumbprint=thumbprint, expected=expected)
     _installed(machine)
     digits = thumbprint.upper()
     if not re.fullmatch(r"[0-9A-F]{40}", digits):

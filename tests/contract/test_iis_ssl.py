@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from tests.contract.cases import case
-from tests.contract.host import Refused
+from tests.contract.host import Host, Refused
 from tests.contract.iis import IIS_APP_ID, NO_LOGON, SITES, Iis, new_site, site_step
 
 IP = "0.0.0.0:9999"
@@ -105,6 +105,13 @@ def test_a_binding_of_the_central_store_shows_no_certificate_whatever_records_th
     (found,) = iis.tree(SITES, filter={"name": "My Site"})["items"]
     binding = found["c"]["bindings"]["items"][0]
     assert (binding["a"]["certificateHash"], binding["a"]["certificateStoreName"], binding["e"]) == ("", "", {})
+
+
+@case("Set-SslBinding", cites="verbs.md: an empty text where one must be given", error="invalid")
+def test_a_text_that_must_be_given_is_not_empty(mfa01: Host) -> None:
+    good = arguments("0" * 40)
+    for name in good:
+        assert mfa01.refused("Set-SslBinding", **{**good, name: ""}) == Refused("invalid", name)
 
 
 @case("Set-SslBinding", cites="verbs.md: addresses by what they mean, ports as numbers, host names in any case")

@@ -107,7 +107,8 @@ def test_a_site_or_pool_that_is_not_there_is_missing(iis: Iis) -> None:
 def test_a_kind_or_a_state_that_there_is_not_is_invalid(mfa01: Host) -> None:
     good: dict[str, Any] = {"kind": "site", "name": "x", "state": "Started", "expected": "Stopped"}
     for name, values in {
-        "kind": ("page", "Site"),
+        "kind": ("page", "Site", ""),
+        "name": ("",),
         "state": ("started", "Unknown", ""),
         "expected": ("stopped", "absent", ""),
     }.items():
