@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lab import certificates, services
-from lab.iis_config import Configuration, View, expanded
+from lab.iis_config import SITES, Configuration, View, expanded
 from lab.iis_document import Document
 from lab.iis_edit import Editor, same_value
 from lab.iis_schema import FILE_NOT_FOUND, INVALID_INDEX, Attribute
@@ -100,10 +100,16 @@ def _fits(one: View, wanted: Mapping[str, Any], where: str) -> bool:
 
 
 def edit_iis_config(machine: PythonMachine, *, guard: str, edits: Sequence[Any], secrets: Mapping[str, str]) -> Result:
-    """All edits as one commit of applicationHost.config, if it still is what the caller read."""
+    """All edits as one commit of applicationHost.config, if it still is what the caller read. What cannot be loaded is told before that."""
+    _filled(guard=guard)
     _installed(machine)
     file = _file(machine)
     data = _config_bytes(machine, file)
+    configuration = _configuration(machine, data)
+    try:
+        configuration.stored(SITES, "").node()
+    except VerbError as error:
+        raise VerbError(error.kind, file, error.why, hresult=error.hresult) from None
     digest = hashlib.sha256(data).hexdigest()
     if digest != guard.lower():
         raise VerbError("conflict", file, f"the file is {digest}, expected {guard}")
@@ -111,7 +117,6 @@ def edit_iis_config(machine: PythonMachine, *, guard: str, edits: Sequence[Any],
         raise VerbError(
             "denied", file, "the configuration is shared by a farm: it is not edited from one of its servers"
         )
-    configuration = _configuration(machine, data)
     before = set(_named(configuration))
     Editor(configuration, secrets).apply(edits)
     written = configuration.host.serialized()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from tests.contract.cases import case
-from tests.contract.host import Refused, sha256
+from tests.contract.host import Host, Refused, sha256
 from tests.contract.iis import (
     ACCESS,
     ANONYMOUS,
@@ -529,6 +529,32 @@ def test_a_file_that_is_no_xml_is_not_edited(iis: Iis) -> None:
     iis.file = b"<configuration>"
     assert iis.refused(enabling()) == Refused("invalid", "(file)", INVALID_DATA)
     iis.file = START.read_bytes()
+
+
+@case(
+    "Edit-IisConfig",
+    cites="verbs.md: A file that cannot be loaded is told before its guard is compared",
+    error="invalid",
+)
+def test_a_file_that_cannot_be_loaded_is_told_before_its_guard(iis: Iis) -> None:
+    """A site that it has without a name, or with what the schema does not know, is such a file, too, whatever is edited."""
+    site = f'<site name="{SITE}"'
+    for data in (
+        b"<configuration>",
+        iis.file.replace(site.encode(), b"<site"),
+        iis.file.replace(site.encode(), site.replace("<site", '<site odd="1"').encode()),
+    ):
+        assert data != iis.file
+        iis.file = data
+        for guard in ("0" * 64, iis.guard):
+            error = iis.host.refused("Edit-IisConfig", guard=guard, edits=[enabling()])
+            assert same_file(error) == Refused("invalid", "(file)", INVALID_DATA)
+        iis.file = START.read_bytes()
+
+
+@case("Edit-IisConfig", cites="verbs.md: an empty text where one must be given", error="invalid")
+def test_an_empty_guard_is_none(mfa01: Host) -> None:
+    assert mfa01.refused("Edit-IisConfig", guard="", edits=[]) == Refused("invalid", "guard")
 
 
 @case("Edit-IisConfig", cites="iis.md: FileNotFound / DirectoryNotFound 0x80070002/3", error="missing")
