@@ -338,22 +338,27 @@ def _taken(machine: PythonMachine, configuration: Configuration, site: View) -> 
     """
     A started site that has one of the bindings of this one: the second does not start (facts/iis.md 3 i).
 
-    By address, port and host: that of http and https on one of them the second does not start either is assumed.
+    Assumed: one address and port is for http or for https, whatever the host names, so that a site with the other one does not start either.
     """
-    own = set(_endpoints(site))
+    own = list(_endpoints(site))
     for other in configuration.sites():
         if _text(other, "name") == _text(site, "name") or _state(machine, configuration, "site", other) != "Started":
             continue
-        if own & set(_endpoints(other)):
+        if any(_collide(one, another) for one in own for another in _endpoints(other)):
             return _text(other, "name")
     return None
 
 
-def _endpoints(site: View) -> Iterator[tuple[str, str, str]]:
+def _collide(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether two endpoints (address, port, host, protocol) cannot both be served."""
+    return one[:2] == other[:2] and (one[2] == other[2] or one[3] != other[3])
+
+
+def _endpoints(site: View) -> Iterator[tuple[str, ...]]:
     for binding in site.child("bindings").items:
         protocol = _text(binding, "protocol").lower()
         if protocol in {"http", "https"}:
-            yield _split(_text(binding, "bindingInformation"))
+            yield *_split(_text(binding, "bindingInformation")), protocol
 
 
 def _service_down(machine: PythonMachine) -> bool:

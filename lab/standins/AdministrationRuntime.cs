@@ -134,13 +134,20 @@ namespace Microsoft.Web.Administration
 
         private static bool IsHttp(ConfigurationElement binding) { return Text.Same((string)binding["protocol"], "http") || Text.Same((string)binding["protocol"], "https"); }
 
-        // By address, port and host: that of http and https on one of them the second does not start either is assumed.
+        // Of one address, port and host. Assumed: one address and port is for http or for https, whatever the host names, so that a site with the
+        // other one does not start either.
         private static bool IsTaken(ConfigurationElement site)
         {
-            Func<ConfigurationElement, IEnumerable<string>> ends = one => one.GetCollection("bindings").Where(IsHttp).Select(binding => { Endpoint end = Endpoint.Of(binding); return (end.Address + ":" + end.Port + ":" + end.Host).ToUpperInvariant(); });
-            List<string> own = ends(site).ToList();
+            List<ConfigurationElement> own = site.GetCollection("bindings").Where(IsHttp).ToList();
             return All(site.Configuration.Manager, "system.applicationHost/sites")
-                .Any(other => !Text.Same((string)other["name"], (string)site["name"]) && (Get(NameOf(other)) as string ?? "Started") == "Started" && ends(other).Intersect(own).Any());
+                .Any(other => !Text.Same((string)other["name"], (string)site["name"]) && (Get(NameOf(other)) as string ?? "Started") == "Started" && other.GetCollection("bindings").Where(IsHttp).Any(one => own.Any(mine => Collide(one, mine))));
+        }
+
+        private static bool Collide(ConfigurationElement one, ConfigurationElement other)
+        {
+            Endpoint first = Endpoint.Of(one), second = Endpoint.Of(other);
+            bool otherProtocol = !Text.Same((string)one["protocol"], (string)other["protocol"]);
+            return Text.Same(first.Address, second.Address) && first.Port == second.Port && (first.Host == second.Host || otherProtocol);
         }
 
         public static void Start(ConfigurationElement element)

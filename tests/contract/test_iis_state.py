@@ -173,13 +173,18 @@ def test_of_two_sites_with_one_binding_the_second_does_not_start(iis: Iis) -> No
 @case(
     "Set-IisState", cites="iis.md: Same ip:port:host in two sites commits; the second site does not start", error="busy"
 )
-def test_a_site_with_the_other_of_http_and_https_on_a_binding_does_not_start_either(iis: Iis) -> None:
+def test_a_site_with_the_other_of_http_and_https_on_an_address_and_port_does_not_start_either(iis: Iis) -> None:
     """That it is so is assumed; operations refuse to make such a site."""
-    assert iis.edit(new_site("Second", 2, (("https", "*:80:", 0),)), new_site("Third", 3, (("https", "*:80:a.b", 1),)))
-    for name, state in (("Second", "Stopped"), ("Third", "Started")):
-        assert iis.set_state("site", name, state) == state
-    error = iis.host.refused("Set-IisState", kind="site", name="Second", state="Started", expected="Stopped")
-    assert error == Refused("busy", "Second", EXISTS)
+    taken = (("https", "*:80:", 0), ("https", "*:80:a.b", 1))
+    free = (("https", "127.0.0.1:80:", 0), ("https", "*:443:", 0), ("http", "*:80:a.b", 0))
+    for at, one in enumerate(taken, 2):
+        assert iis.edit(new_site(f"Site {at}", at, (one,)))
+        error = iis.host.refused("Set-IisState", kind="site", name=f"Site {at}", state="Started", expected="Unknown")
+        assert error == Refused("busy", f"Site {at}", EXISTS)
+        assert iis.state("site", f"Site {at}") == "Stopped"
+    for at, one in enumerate(free, 4):
+        assert iis.edit(new_site(f"Site {at}", at, (one,)))
+        assert iis.set_state("site", f"Site {at}", "Started") == "Started"
 
 
 @case("Get-IisState", cites="iis.md: a site whose pool does not exist")
