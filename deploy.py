@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from pyinfra import host, inventory
 
-from connectors.inventory import check_run, thumbprint_of
+from connectors.inventory import check_groups, check_run, thumbprint_of
 from facts.base import UNREAD, read
 from facts.windows import WindowsService
 from model.desired import parse
@@ -24,6 +24,7 @@ from operations.xml import xml_elements
 Arguments: TypeAlias = dict[str, Any]
 
 given = host.data.dict()
+check_groups({one.name: one.groups for one in inventory.get_active_hosts()})
 # The inventory was checked while it loaded; --data, which wins over it, was not there then.
 check_run(host.name, given, host.groups)
 wanted = parse(given["desired"])

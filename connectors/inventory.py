@@ -74,10 +74,6 @@ def check_run(host: str, data: Mapping[str, Any], groups: Collection[str]) -> No
     + data: ``host.data.dict()``
     + groups: those that the host is in
     """
-    if not set(groups) & set(GROUPS):
-        raise InventoryError(
-            f"host {host} is in none of the groups {', '.join(GROUPS)}, so nothing would be done to it: put it in one, or leave it out with --limit"
-        )
     problems = [
         *_wrong_keys({key: data[key] for key in OURS if key in data}),
         *desired_problems(data.get("desired"), "desired"),
@@ -86,6 +82,16 @@ def check_run(host: str, data: Mapping[str, Any], groups: Collection[str]) -> No
         problems = ["no certificate for its site: sdk_certificate and desired.site.thumbprint are both left out"]
     if problems:
         raise InventoryError("\n    ".join(f"host {host}: {text}" for text in problems))
+
+
+def check_groups(hosts: Mapping[str, Collection[str]]) -> None:
+    """Raise InventoryError where one of the hosts of a run, with the groups that it is in, is in none of ours: it would be passed over in silence."""
+    for host, groups in hosts.items():
+        if not set(groups) & set(GROUPS):
+            raise InventoryError(
+                f"host {host} is in none of the groups {', '.join(GROUPS)}, so nothing would be done to it: "
+                "put it in one, or leave it out with --limit"
+            )
 
 
 def thumbprint_of(data: Mapping[str, Any]) -> str | None:

@@ -117,7 +117,8 @@ def _wrong(parameters: Signature, given: Mapping[str, Any], adapters: Mapping[st
     for name in given.keys() & adapters.keys():
         try:
             adapters[name].validate_python(given[name])
-            check(given[name], name)
+            # Prefixes of XML are not sent, whatever keys JSON could hold.
+            check([*value, *value.values()] if isinstance(value := given[name], Mapping) else value, name)
         except ValidationError:  # before ValueError, which it is
             number = f": {name}='\"{given[name]}\"' on a command line" if type(given[name]) is int else ""
             expected = EXPECTED.get(known[name].annotation, known[name].annotation)

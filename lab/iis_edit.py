@@ -353,7 +353,8 @@ class Editor:
         others = [one for one in target.parent.items if one.layers[-1].xml is not target.layers[-1].xml]
 
         def value(attribute: Attribute) -> Any:
-            return values.get(attribute.name, target.value(attribute))
+            given = attribute.name in values
+            return _typed(attribute, values[attribute.name]) if given else target.value(attribute)
 
         changed = {part.name for key in target.schema.unique_keys() for part in key} & values.keys()
         if changed and (twin := twin_of(target.schema, others, value)) is not None:
@@ -439,7 +440,12 @@ def same_value(found: Any, wanted: Any) -> bool:
 
 
 def _given(attribute: Attribute, values: Mapping[str, Any]) -> Any:
-    return values.get(attribute.name, attribute.empty)
+    return _typed(attribute, values[attribute.name]) if attribute.name in values else attribute.empty
+
+
+def _typed(attribute: Attribute, value: Any) -> Any:
+    """What is read of a value once it is stored: keys are compared by that, not by how they were given."""
+    return attribute.read(attribute.write(value))
 
 
 def _copied(view: View) -> Xml:

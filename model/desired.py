@@ -84,7 +84,7 @@ class Part(BaseModel):
 
 
 class Site(Part):
-    """The IIS site that holds the Web Service SDK."""
+    """The IIS site that holds the Web Service SDK. Whether it and its pool run is not looked at: IIS starts new ones by itself."""
 
     name: Annotated[str, _by(check_site_name)] = "MIM MFASDK"
     """as IIS Manager shows it"""
@@ -207,7 +207,7 @@ class Desired(Part):
     """All of it: key `desired` of the group data."""
 
     site: Site = Site()
-    """the IIS site on the MFA servers"""
+    """the IIS site on the MFA servers. Whether it and its pool run is not looked at: IIS starts new ones by itself"""
     authentication: Authentication = Authentication()
     """who gets in there"""
     admins: Admins

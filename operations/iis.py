@@ -180,6 +180,8 @@ def iis_site(
     + check_only: change nothing, ever: what would be refused fails the host here, the pool taken for one that is there. Put it before the
       operation that makes the pool: with ``-y`` pyinfra plans nothing ahead, and a certificate that is not there would be refused only after that
 
+    Where nothing differs, what other sites and other programs hold is not looked at.
+
     A certificate must be in the store, with its private key, valid today and meant for servers: else nothing is written. The site is stored in one
     step and the certificate given to http.sys in the next; a run that is cut between them is mended by the next one. A record of http.sys that
     belongs to another program, and a binding that another site has, are refused.

@@ -61,9 +61,9 @@ def xml_elements(
     + public: names that only look like it
     + refuse_if: name to reason: nothing is written while that child is there and not empty
     + refuse_elsewhere: what to do, where none of the names of set, clear and remove is below the parent and one of them, or of ``refuse_if``, is
-      elsewhere in the document, by its local name: then nothing is written beside it. An attribute of that name, and a ``key``, ``name`` or ``id``
-      that says it, count too. ``refuse_if`` then holds for the whole document. For a file whose shape is not known; empty: what stands elsewhere
-      is not looked at
+      elsewhere in the document, by its local name: then nothing is written beside it; the same where only a name that would be added is elsewhere.
+      An attribute of that name, and a ``key``, ``name`` or ``id`` that says it, count too. ``refuse_if`` then holds for the whole document. For a
+      file whose shape is not known; empty: what stands elsewhere is not looked at
     + unless: called where something would be written, in the dry run too; a reason not to, which fails this host, or ""
     + backup: keep the old content as ``NAME.<first 12 digits of its SHA-256>.bak`` beside the file, with its ACL; nothing ever deletes one
 

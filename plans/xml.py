@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NoReturn
 
 from lxml import etree
 
@@ -207,6 +207,7 @@ class _Children:
         missing = [name for name in names if not self.named(name)]
         if len(missing) < len(names):
             self._refuse_attributes([self.parent, *self.parent.iterchildren("*")], missing)
+            self._refuse_second([name for name in missing if name in self.wanted.set])
             return
         below: dict[str, str] = {}
         for element in self.document.elements:
@@ -225,12 +226,24 @@ class _Children:
             )
         self._refuse_attributes(self.document.elements, [*names, *self.wanted.refuse_if])
 
+    def _refuse_second(self, names: Sequence[str]) -> None:
+        """Raise PlanError where a name that would be added here stands elsewhere in the document."""
+        # Of a child in another namespace `one` says more.
+        for element in (one for one in self.document.elements if self.parent not in (one, one.getparent())):
+            for name in names:
+                if self._alike(etree.QName(element).localname, local_name(name)):
+                    self._refuse_both(name, f"{self._placed(element)} is there")
+        self._refuse_attributes(self.document.elements, names)
+
     def _refuse_attributes(self, elements: Iterable[etree._Element], names: Sequence[str]) -> None:
         for name, place, _ in self._by_attribute(elements, names):
-            raise PlanError(
-                f"there is no {name} below {self._placed(self.parent)}, but {place}: "
-                "which of the two would count is not known, so none is added. Change this file by hand"
-            )
+            self._refuse_both(name, place)
+
+    def _refuse_both(self, name: str, place: str) -> NoReturn:
+        raise PlanError(
+            f"there is no {name} below {self._placed(self.parent)}, but {place}: "
+            "which of the two would count is not known, so none is added. Change this file by hand"
+        )
 
     def _by_attribute(
         self, elements: Iterable[etree._Element], names: Sequence[str]

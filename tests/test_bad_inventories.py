@@ -17,7 +17,7 @@ from typing import Any, Final
 import pytest
 from pyinfra.api.exceptions import InventoryError
 
-from connectors.inventory import check, check_run, thumbprint_of
+from connectors.inventory import check, check_groups, check_run, thumbprint_of
 from connectors.settings import settings_of
 from lab import control
 from lab.folder import LabError
@@ -703,7 +703,7 @@ def test_a_run_with_right_data_is_accepted_and_a_certificate_is_only_needed_wher
 
 def test_a_host_that_is_in_none_of_the_groups_is_not_passed_over_in_silence() -> None:
     with pytest.raises(InventoryError) as error:
-        check_run("mim01", FOR_ALL, ["mim_serverz", "ours"])
+        check_groups({"mfa01": ["mfa_servers"], "mim01": ["mim_serverz", "ours"]})
     assert str(error.value) == (
         "host mim01 is in none of the groups domain_controllers, mfa_servers, mim_servers, so nothing would be done to it: "
         "put it in one, or leave it out with --limit"

@@ -571,6 +571,28 @@ def test_names_that_stand_nowhere_or_below_the_parent_too_are_not_elsewhere_alon
     assert shown(plans[0])[0].endswith(" -> true")
 
 
+@pytest.mark.parametrize(
+    ("before", "place"),
+    [
+        ("<a>\n<LICENSE_KEY/><n>\n<LOCMFA>false</LOCMFA></n></a>", "<LOCMFA> on line 3 is there"),
+        ("<n>\n<LOCMFA/><a>\n<LICENSE_KEY/></a></n>", "<LOCMFA> on line 2 is there"),
+        ('<a>\n<LICENSE_KEY/><n>\n<add key="LOCMFA"/></n></a>', '<add key="LOCMFA"> on line 3'),
+        ("<a>\n<LICENSE_KEY/><n>\n<b LOCMFA='x'/></n></a>", "attribute LOCMFA of <b> on line 3"),
+    ],
+)
+def test_a_name_that_would_be_added_is_refused_where_it_stands_elsewhere(before: str, place: str) -> None:
+    parent = None if before.startswith("<a>") else "/n/a"
+    line = 1 if parent is None else 2
+    wanted = XmlWanted(**NAMED, parent=parent)
+    assert shown(plan_elements(file(before), wanted))[0].startswith("LOCMFA: ")
+    with pytest.raises(PlanError) as refused:
+        plan_elements(file(before), replace(wanted, refuse_elsewhere="say so"))
+    assert str(refused.value) == (
+        f"there is no LOCMFA below <a> on line {line}, but {place}: which of the two would count is not known, so none is added. "
+        "Change this file by hand"
+    )
+
+
 IN_ATTRIBUTE: Final[dict[str, tuple[str, dict[str, Any], str]]] = {
     "a key beside no text": (
         "<a>\n<LICENSE_KEY value='x'/></a>",

@@ -336,6 +336,22 @@ def test_a_value_that_is_set_has_the_type_of_its_attribute_before_it_is_committe
     assert [one["a"] for one in restart["c"]["schedule"]["items"]] == [{"value": "03:00:00"}]
 
 
+@case("Edit-IisConfig", cites="iis.md: `<add>` duplicates fail", error="conflict")
+def test_two_items_with_one_key_in_two_spellings_are_a_conflict(iis: Iis) -> None:
+    times = [pool_step(), "recycling", "periodicRestart", "schedule"]
+    adds = [
+        {"op": "add", "section": POOLS, "at": times, "tag": "add", "a": {"value": one}}
+        for one in ("01:00:00", "1:00:00")
+    ]
+    error = Refused("conflict", f"{POOLS}@", EXISTS)
+    assert iis.refused(*adds) == error
+    assert iis.edit(adds[0])
+    assert iis.refused(adds[1]) == error
+    assert iis.edit({**adds[1], "a": {"value": "2:00:00"}})
+    late = [*times, {"tag": "add", "key": {"value": "02:00:00"}}]
+    assert iis.refused(setting(POOLS, {"value": "1:00:00"}, late)) == error
+
+
 @case("Edit-IisConfig", cites="iis.md: write by plain SetAttributeValue (native side encrypts")
 def test_a_secret_is_stored_encrypted_and_shown_nowhere(iis: Iis) -> None:
     secret = "Pl4nted \"quotes' & <so> \u00e4\u2028"
