@@ -193,7 +193,7 @@ def words(error: HostError) -> str:
         "conflict": " It changed since it was read; this call wrote nothing. Run again.",
         "locked": f" Another process holds it.{untouched}",
         "denied": untouched,
-        "timeout": " What it is now: run again.",
+        "timeout": " Run again to see what it is now.",
         "unknown": " What it is now is not known: run again, every operation compares first." if untouched else "",
     }.get(error.kind, "")
     if error.ldap == NOT_PASSED_ON or (error.ldap, error.win32) == (1, NOT_AUTHENTICATED):

@@ -75,7 +75,7 @@ def check_run(host: str, data: Mapping[str, Any], groups: Collection[str]) -> No
     + groups: those that the host is in
     """
     problems = [
-        *_wrong_keys({key: data[key] for key in OURS if key in data}),
+        *_wrong_keys(data),
         *desired_problems(data.get("desired"), "desired"),
     ]
     if not problems and "mfa_servers" in groups and thumbprint_of(data) is None:

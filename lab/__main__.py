@@ -91,21 +91,22 @@ def _host(text: str) -> tuple[str, str]:
 
 
 def _start(options: argparse.Namespace) -> int:
+    _refuse_for_old_machines(options)
     if control.status(options.root) is None and (word := _detached(options)) != "running":
         print(control.status(options.root))
         return 0 if word == "started" else 1
-    if asked := [
-        name
-        for name, value in (("--mim-build", options.mim_build), ("--settings-root", options.settings_root))
-        if value
-    ]:
-        raise LabError(
-            f"The lab runs already, and {' and '.join(asked)} is for new machines: python -m lab reset {asked[0]} ..."
-        )
     control.ensure_started(options.engine, options.root, hosts=options.hosts)  # complains where it runs otherwise
     print(control.status(options.root))
     print("It ran already.")
     return 0
+
+
+def _refuse_for_old_machines(options: argparse.Namespace) -> None:
+    """Raise LabError for what only new machines can be, where there are machines already."""
+    asked = {"--mim-build": options.mim_build, "--settings-root": options.settings_root}
+    words = [f"{name} {value}" for name, value in asked.items() if value]
+    if words and Folder(options.root).seeded(options.engine):
+        raise LabError(f"The lab has its machines already: python -m lab reset {' '.join(words)}")
 
 
 def _stop(options: argparse.Namespace) -> int:

@@ -249,9 +249,13 @@ def _unread(now: Service, reads: str, *, done: bool) -> str:
         raise PlanError(
             f"{reads} is {'not there' if file.kind == 'absent' else 'a folder'}, expected the file that {now.service} reads"
         )
-    if now.state != "running" or (done and now.started_utc is None) or (fresh and not state.is_executing):
+    if now.state != "running" or ((done or fresh) and now.started_utc is None):
         return ""
-    if now.started_utc is None and written(file_id(reads)) and not fresh:
+    if fresh and not state.is_executing:
+        if not announced(file_id(reads)) and (later := _later(reads, file.last_write_utc or "")):
+            raise PlanError(later)
+        return ""
+    if now.started_utc is None and written(file_id(reads)):
         return f"{reads} was written in this run"  # when its process started cannot be told, yet it was before that
     older = older_than(now, reads, file.last_write_utc)
     if older and (later := _later(reads, file.last_write_utc or "")):

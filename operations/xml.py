@@ -59,11 +59,12 @@ def xml_elements(
     + ignore_case: whether an element with another spelling is the one meant; it keeps its spelling, both at once are an error
     + secret: names whose values are secrets, besides those that look like it (words KEY, PASSWORD, SECRET, TOKEN, PIN)
     + public: names that only look like it
-    + refuse_if: name to reason: nothing is written while that child is there and not empty
+    + refuse_if: name to reason: nothing is written while that child is there and holds something, be it in an attribute
     + refuse_elsewhere: what to do, where none of the names of set, clear and remove is below the parent and one of them, or of ``refuse_if``, is
       elsewhere in the document, by its local name: then nothing is written beside it; the same where only a name that would be added is elsewhere.
-      An attribute of that name, and a ``key``, ``name`` or ``id`` that says it, count too. ``refuse_if`` then holds for the whole document. For a
-      file whose shape is not known; empty: what stands elsewhere is not looked at
+      An attribute of that name, and a ``key``, ``name`` or ``id`` that says it, count too; so does an attribute of an element of clear, or of one of
+      set that has no text, since that may be its value. ``refuse_if`` then holds for the whole document. For a file whose shape is not known; empty:
+      what stands elsewhere is not looked at
     + unless: called where something would be written, in the dry run too; a reason not to, which fails this host, or ""
     + backup: keep the old content as ``NAME.<first 12 digits of its SHA-256>.bak`` beside the file, with its ACL; nothing ever deletes one
 

@@ -680,6 +680,10 @@ GIVEN: Final[dict[str, tuple[Mapping[str, Any], str]]] = {
     "restart_mim=no": (FOR_ALL | {"restart_mim": "no"}, "restart_mim is 'no', expected True or False"),
     "restart_mim=1": (FOR_ALL | {"restart_mim": 1}, "restart_mim is 1, expected True or False"),
     "restart_mim=null": (FOR_ALL | {"restart_mim": None}, "restart_mim is None, expected True or False"),
+    "restart_mm=true": (
+        FOR_ALL | {"restart_mm": True},
+        f"restart_mm is not known here; did you mean restart_mim? {KNOWN}",
+    ),
     # 40 digits without a letter are a number to pyinfra, its zeros lost.
     "sdk_certificate=0": (FOR_ALL | {"sdk_certificate": 0}, "sdk_certificate is 0, expected a text"),
     "no desired state": ({}, "desired is NoneType, expected a dict"),

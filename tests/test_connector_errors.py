@@ -683,7 +683,7 @@ WORDS = {
     ),
     "a service that is late": (
         HostError("timeout", "Set-ServiceState", "FIMService", "is start-pending after 60 s"),
-        "Set-ServiceState FIMService: is start-pending after 60 s [timeout]. What it is now: run again.",
+        "Set-ServiceState FIMService: is start-pending after 60 s [timeout]. Run again to see what it is now.",
     ),
 }
 

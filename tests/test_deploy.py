@@ -273,7 +273,7 @@ def test_the_first_mim_server_that_does_not_come_up_leaves_the_rest_untouched_an
         assert run.code == 1
         why = (
             "Set-ServiceState FIMService: the program of the service FIMService did not answer the service control manager; "
-            "it is stopped, expected running (0x8007041D) [timeout]. What it is now: run again."
+            "it is stopped, expected running (0x8007041D) [timeout]. Run again to see what it is now."
         )
         assert f"left untouched, since mim01 failed: {why}" in run.of("mim02")
         assert changed(lab, since) == {host: sorted(names) for host, names in CHANGED.items()}

@@ -313,7 +313,7 @@ def test_start_status_journal_and_stop_from_the_command_line(root: Path) -> None
     again = python_m_lab(root, "start")
     assert (again.returncode, again.stdout) == (0, f"{now}\nIt ran already.\n")
     other = python_m_lab(root, "start", "--mim-build", "4.5.26.0")
-    says = "The lab runs already, and --mim-build is for new machines: python -m lab reset --mim-build ...\n"
+    says = "The lab has its machines already: python -m lab reset --mim-build 4.5.26.0\n"
     assert (other.returncode, other.stdout, other.stderr) == (1, "", says)
     before = contents(root)
     p = made(dict(control.connection("mim01", root)))
@@ -323,6 +323,9 @@ def test_start_status_journal_and_stop_from_the_command_line(root: Path) -> None
     assert control.requests(root=root)[0] == {"mim01": 4}
     assert python_m_lab(root, "stop").stdout == "The lab is stopped.\n"
     assert python_m_lab(root, "stop").stdout == "The lab was not running.\n"
+    shaped = python_m_lab(root, "start", "--settings-root", "nested")
+    says = "The lab has its machines already: python -m lab reset --settings-root nested\n"
+    assert (shaped.returncode, shaped.stderr) == (1, says)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", now.hosts[0].http), 10)
 

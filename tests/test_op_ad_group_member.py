@@ -13,7 +13,7 @@ import pytest
 from facts.ad import AdGroupMember
 from lab.seed import BASE_DN
 from operations.ad import ad_group, ad_group_member
-from operations.converge import OVERLAP
+from operations.converge import IF, OVERLAP
 from tests.oplab import OpLab, Run, directory_edit, fixtures, told
 
 pytestmark = pytest.mark.slow
@@ -169,3 +169,16 @@ def test_a_group_is_no_account(quick: OpLab) -> None:
             assert run.shown == (f"Domain Admins in group {GROUP}: {text}",)
     assert quick.run(ad_group_member, dry=True, group=GROUP, member="Domain Admins").failed is False
     assert quick.state() == start
+
+
+def test_a_group_that_hangs_on_a_condition_is_not_counted_for_its_member(quick: OpLab) -> None:
+    quick.run(ad_group, group="Wide", scope="universal")
+    made = (ad_group, {"group": "New", "_if": lambda: False})  # a global one, which could not hold that
+    member = (ad_group_member, {"group": "new", "member": "Wide"})
+    text = f"Wide in group new: there is no group new (asked dc01.contoso.com) ({IF})"
+    dry = quick.deploy(made, member, dry=True)
+    assert dry.shown[0].startswith("group New: 4 changes, if its _if holds")
+    assert (dry.shown[1:], dry.failed) == ((text,), True)
+    # Where that hangs on a condition itself, nothing is known, and nothing refused.
+    both = quick.deploy(made, (ad_group_member, {**member[1], "_if": lambda: False}), dry=True)
+    assert (both.shown[1:], both.failed) == ((f"{text}, if its _if holds",), False)

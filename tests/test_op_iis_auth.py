@@ -237,3 +237,11 @@ def test_what_is_not_there_is_said_before_what_would_stand_in_its_way(quick: OpL
         for dry in (True, False):
             run = quick.run(iis_auth, dry=dry, site=site, path=path, anonymous=False)
             assert run == Run((f"authentication of {site}{path}: {text}",), failed=True)
+
+
+def test_a_location_tag_that_hangs_on_a_condition_is_not_counted_for_its_site(quick: OpLab) -> None:
+    tag = (iis_auth, {"site": SITE, "windows": True, "_if": lambda: False})
+    away = (iis_site, {"site": SITE, "present": False})
+    [alone] = quick.deploy(away, dry=True).shown
+    assert quick.deploy(tag, away, dry=True).shown[1] == alone
+    assert "location" in quick.deploy((iis_auth, {"site": SITE, "windows": True}), away, dry=True).shown[1]

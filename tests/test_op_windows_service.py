@@ -144,9 +144,28 @@ def test_a_file_restarts_a_service_once_for_each_write_whatever_operations_ask(q
     run = quick.deploy(*steps)
     assert (run.writes, run.failed) == (("Copy-File", "Write-File", *RESTART), False)
     more = (clear[1], service, clear[2], service)
+    dry = quick.deploy(*more, dry=True)
+    assert (dry.shown[1], dry.shown[3:]) == (shown, (shown, f"{WHAT}: {OVERLAP}"))
     run = quick.deploy(*more)
     assert (run.writes, run.failed) == (("Copy-File", "Write-File", *RESTART) * 2, False)
     assert quick.deploy(*more) == Run()
+
+
+def test_a_restart_that_an_operation_before_makes_is_enough_for_a_file_of_before_but_not_for_one_of_tomorrow(
+    quick: OpLab,
+) -> None:
+    machine = quick.machine()
+    service, asked = {"service": NAME, "reads": MFA_SETTINGS}, {"service": NAME, "restart": True}
+    machine.write_file(MFA_SETTINGS, machine.read_file(MFA_SETTINGS) or b"")
+    steps = ((windows_service, asked), (windows_service, service))
+    dry = quick.deploy(*steps, dry=True)
+    shown = told(WHAT, "process: started (time) -> restarted: asked for")
+    assert dry == Run((shown, f"{WHAT}: {OVERLAP}"))
+    assert quick.deploy(*steps) == Run(dry.shown, RESTART)
+    machine.set_last_write(MFA_SETTINGS, datetime.now(UTC) + timedelta(days=2))
+    for is_dry in (True, False):
+        run = quick.deploy(*steps, dry=is_dry)
+        assert (run.failed, run.writes, "Set the clock or the file's time right" in run.shown[-1]) == (True, (), True)
 
 
 @pytest.mark.slow
@@ -235,7 +254,7 @@ def test_a_restart_whose_start_fails_says_that_the_service_is_stopped_now_and_wh
     planned = told("service Broken", "process: started (time) -> restarted: asked for")
     refused = (
         "Set-ServiceState Broken: the program of the service Broken did not answer the service control manager; "
-        "it is stopped, expected running (0x8007041D) [timeout]. What it is now: run again."
+        "it is stopped, expected running (0x8007041D) [timeout]. Run again to see what it is now."
     )
     stopped = (
         "service Broken is stopped now: this run stopped it, and it did not come up. "
@@ -281,7 +300,7 @@ def test_a_service_that_does_not_come_up_fails_the_host(quick: OpLab) -> None:
     planned = told("service Broken", "state: stopped -> running")
     refused = (
         "Set-ServiceState Broken: the program of the service Broken did not answer the service control manager; "
-        "it is stopped, expected running (0x8007041D) [timeout]. What it is now: run again."
+        "it is stopped, expected running (0x8007041D) [timeout]. Run again to see what it is now."
     )
     assert run == Run((planned, refused), ("Set-ServiceState",), failed=True)
     assert quick.run(windows_service, service="Broken", dry=True) == Run((planned,))  # the next run tries again
