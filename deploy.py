@@ -67,9 +67,12 @@ section(
     unless=lambda: not_ready(directory, servers="mfa_servers", controllers="domain_controllers") if is_mim else "",
 )
 mim_servers = inventory.get_group("mim_servers", default=[]) if is_mim else []
+names = [server.name for server in mim_servers]
 for server in host.loop(mim_servers):  # one after the other: the first that does not come up leaves the rest untouched
-    if server is not mim_servers[0]:
-        turn(name="The next MIM server", server=server.name, unless=lambda: stopped_by(wanted.mim.service))
+    if before := names[: names.index(server.name)]:
+        turn(
+            name="The next MIM server", server=server.name, after=before, unless=lambda: stopped_by(wanted.mim.service)
+        )
     if server.name != host.name:
         continue
 

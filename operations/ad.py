@@ -6,7 +6,7 @@ Both are read and written at one domain controller: the first that answers in a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -36,6 +36,7 @@ from plans.ad import (
     require_account,
     to_come,
 )
+from plans.directory_search import means
 
 TO_COME: Final = "groups to come"  # key of pyinfra's free dict of a host: the groups that this run makes
 
@@ -121,6 +122,7 @@ def ad_group_member(
 
     def plan(now: Membership) -> tuple[Change, ...]:
         require_account(now, accounts_only and present)
+        _raise_to_come(now, group, member, present)
         if now.group is None and not now.problem:
             if not present:
                 return ()
@@ -168,6 +170,18 @@ def ad_group_member(
         same=lambda now: member_id(group, _identity(now.member) or member),
         noop=noop,
     )
+
+
+def _raise_to_come(now: Membership, group: str, member: str, present: bool) -> None:
+    """Raise ParentMissingError where the member is a group that an operation before this one makes. PlanError where this group could not hold it."""
+    groups: Mapping[str, Principal] = host.connector_data.get(TO_COME, {})
+    coming = next((one for one in groups.values() if means(member, one)), None)
+    into = now.group or groups.get(group_id(group))
+    if not present or not now.problem or coming is None or into is None:
+        return
+    if reason := refusal(into, coming):
+        raise PlanError(reason)
+    raise ParentMissingError(now.problem, group_id(coming.sam_account_name), [Change("member", None, coming.dn)])
 
 
 def _identity(member: Principal | None) -> str:

@@ -25,6 +25,7 @@ ANNOUNCED: Final = (
 WRITTEN: Final = "written"  # the same
 TOUCHED: Final = "touched"  # with those that would be taken away; thing to whether that depends on an `_if`
 PLAN: Final = "plan"
+REFUSED: Final = "refused"  # why a host was, in prepare
 IF: Final = (
     "an operation before this one makes it if its _if holds: that is not known in a dry run, and not counted there"
 )
@@ -249,7 +250,14 @@ def refuse(reason: str) -> Generator[StringCommand, None, None]:
     if not counted():  # whether it runs at all is not known
         logger.warning("%s%s, if its _if holds", host.print_prefix, reason.replace("-->", "--\u200b>"))
         return
+    host.connector_data[REFUSED] = reason
     logger.error("%s%s", host.print_prefix, format_text(reason.replace("-->", "--\u200b>"), "red"))
     # The last host ends the run with "No hosts remaining!", exit code 1: that is right.
     # By ctx_host: pyinfra's `host` in a set is another host whenever another one is looked at.
     state.fail_hosts({ctx_host.get()})
+
+
+def refused() -> str:
+    """Why this host was refused in prepare, "" where it was not."""
+    reason: str = host.connector_data.get(REFUSED, "")
+    return reason

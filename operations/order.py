@@ -7,7 +7,7 @@ pyinfra orders operations by each host's own sequence alone: what is on line 60 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, MutableMapping
+from collections.abc import Callable, Generator, MutableMapping, Sequence
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -20,6 +20,7 @@ from connectors.call import Refuse
 from operations.converge import halted, refuse
 
 PASSED: Final = "sections passed"  # key of pyinfra's free dict of a host
+TURNS: Final = "turns come to"  # the same, in prepare: names of servers
 LOOK_S: Final = 0.02
 WAITING: Final[MutableMapping[Inventory, set[str]]] = WeakKeyDictionary()
 
@@ -44,7 +45,7 @@ def section(*, unless: Callable[[], str] | None = None) -> Generator[StringComma
     if not state.is_executing:
         host.connector_data[PASSED] = _passed(host) + 1
         if unless is not None:
-            _gather()
+            _gather(_behind)
     if halted():
         return
     if state.is_executing and (behind := _overtaken()):
@@ -64,9 +65,9 @@ def _passed(other: Host) -> int:
     return passed
 
 
-def _gather() -> None:
+def _gather(late: Callable[[], list[str]]) -> None:
     """
-    In prepare: wait until every host has come to this section, so that what was refused before it is known here.
+    In prepare: wait until no host is late for this, so that what was refused before it is known here.
 
     pyinfra prepares each host in a greenlet of its pool. Where nobody is left who could still come (`--parallel` has no room for the others, or
     a deploy calls a section for some hosts only) there is nothing to wait for; nor with the API, which takes one host after the other.
@@ -76,7 +77,7 @@ def _gather() -> None:
     waiting = WAITING.setdefault(state.inventory, set())
     waiting.add(host.name)
     try:
-        while (behind := _behind()) and len(waiting) < len(state.pool):
+        while (behind := late()) and len(waiting) < len(state.pool):
             gevent.sleep(LOOK_S)
     finally:
         waiting.discard(host.name)
@@ -93,6 +94,12 @@ def _behind() -> list[str]:
     return sorted(other.name for other in state.inventory.get_active_hosts() if _passed(other) < _passed(host))
 
 
+def _not_at(server: str, of: Sequence[str]) -> list[str]:
+    """Active ones of these hosts that have not come to the turn of a server in prepare."""
+    active = (other for other in state.inventory.get_active_hosts() if other.name in of)
+    return sorted(other.name for other in active if server not in other.connector_data.get(TURNS, set()))
+
+
 def _overtaken() -> str:
     """A host that still has operations of its own to do before it comes to this one, "" where there is none."""
     for other in state.inventory.get_active_hosts():
@@ -106,12 +113,13 @@ def _overtaken() -> str:
 
 
 @operation()
-def turn(server: str, *, unless: Callable[[], str]) -> Generator[StringCommand, None, None]:
+def turn(server: str, *, unless: Callable[[], str], after: Sequence[str] = ()) -> Generator[StringCommand, None, None]:
     """
     In a loop over servers that go one after the other: the turn of the next one. What follows for it begins when the one before is done.
 
     + server: name of the host whose turn it is
-    + unless: called when it is its turn; a reason to leave it alone, which fails it, or ""
+    + unless: called when it is its turn, in the dry run too; a reason to leave it alone, which fails it, or ""
+    + after: names of the servers before it. A dry run reads all hosts side by side: there it is called when these have come so far
 
     pyinfra's ``_serial`` holds one operation back, not what follows it, and its order of hosts is not the inventory's. Call this in ``host.loop``,
     on all the servers, in each turn but the first.
@@ -122,11 +130,17 @@ def turn(server: str, *, unless: Callable[[], str]) -> Generator[StringCommand, 
 
         for server in host.loop(servers):
             if server is not servers[0]:
-                turn(name="The next MIM server", server=server.name, unless=lambda: stopped_by("FIMService"))
+                turn(name="The next MIM server", server=server.name, after=before, unless=lambda: stopped_by("FIMService"))
             if server.name == host.name:
                 ...
     """
-    if state.is_executing and host.name == server and (reason := unless()):
-        yield Refuse(reason)
+    if not state.is_executing:
+        host.connector_data.setdefault(TURNS, set()).add(server)
+        if host.name == server:
+            _gather(lambda: _not_at(server, after))
+    if halted():
+        return
+    if host.name == server and (reason := unless()):
+        yield from refuse(reason)
         return
     host.noop(f"{server} is next")

@@ -18,7 +18,7 @@ from model.change import Change, PlanError
 from model.files import file_id
 from model.windows import Service
 from operations.arguments import checked
-from operations.converge import announced, converge, refuse, renewed, require, uncounted, written
+from operations.converge import announced, converge, halted, refuse, refused, renewed, require, uncounted, written
 from plans.windows import (
     Step,
     down_now,
@@ -299,11 +299,24 @@ def one_after_the_other(
             yield command
         del marks[service.casefold()]
         return
+    failed = halted()
     yield from work
+    if halted() and not failed:
+        _marks(host)[service.casefold()] = refused()
 
 
 def not_restartable(service: str) -> str:
-    """Why a service could not read a file again that is about to be written: it could not restart afterwards. "" where it could."""
+    """
+    Why a service could not read a file again that is about to be written: it could not restart afterwards. "" where it could.
+
+    A rolling operation on it stops at this host then.
+    """
+    if reason := _not_restartable(service):
+        _marks(host)[service.casefold()] = reason
+    return reason
+
+
+def _not_restartable(service: str) -> str:
     now = read(WindowsService, service=service)
     if isinstance(now, Unread):
         return f"service {service}, which would have to restart, could not be read"

@@ -84,6 +84,23 @@ def classify(member: str) -> Name:
     return Name("name", text)
 
 
+def means(member: str, group: Principal) -> bool:
+    """Whether a member as the user wrote it may be this group, which is not there yet: by its name, with or without a domain, or by its DN."""
+    try:
+        name = classify(member)
+        if name.form == "dn":
+            return parse_dn(name.text.casefold()) == parse_dn(group.dn.casefold())
+    except ValueError:
+        return False
+    domains = {
+        "",
+        group.domain.casefold(),
+        group.domain.partition(".")[0].casefold(),
+    }  # the NetBIOS name, where it is as usual
+    same = name.text.casefold() == group.sam_account_name.casefold()
+    return same and name.form in {"name", "domain"} and name.domain.casefold() in domains
+
+
 def group_steps(group: str, path: str | None) -> Generator[Ask, Reply, Group]:
     """
     Find a group by its sAMAccountName, and what would stand in the way of making it.

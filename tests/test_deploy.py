@@ -290,6 +290,29 @@ def test_the_first_mim_server_that_does_not_come_up_leaves_the_rest_untouched_an
         }
 
 
+@pytest.mark.parametrize("written", [True, False], ids=["its file is wanted otherwise", "its file was written"])
+def test_a_mim_server_that_could_not_restart_leaves_the_rest_untouched_in_the_dry_run_too(
+    tmp_path: Path, written: bool
+) -> None:
+    with CliLab(tmp_path, hosts=TWO) as lab:
+        first, second = lab.machine("mim01"), lab.machine("mim02")
+        why = "service FIMService is disabled: enable it, or declare running=False"
+        if written:
+            why = f"service FIMService would have to restart: {why}"
+        else:
+            assert lab.pyinfra("-y").code == 0
+            why = f"service FIMService: {why}"
+            first.write_file(MFA_SETTINGS, first.read_file(MFA_SETTINGS) or b"")
+            second.write_file(MFA_SETTINGS, mfa_settings())
+        first.set_registry(FIM_KEY, dict(first.registry(FIM_KEY)) | {"Start": 4})
+        since = lab.lab.mark()
+        for arguments in (("--dry", "--diff"), ("-y", "--diff")):
+            run = lab.pyinfra(*arguments)
+            assert (run.code, f"left untouched, since mim01 failed: {why}" in run.of("mim02")) == (1, True), run.text
+            assert [line for line in run.of("mim02") if re.search(r": \d+ changes?$", line)] == []
+        assert "mim02" not in changed(lab, since)
+
+
 def test_mim_servers_go_in_the_order_of_the_inventory_each_as_a_whole(tmp_path: Path) -> None:
     with CliLab(tmp_path, hosts=TWO) as lab:
         run = lab.pyinfra("-y")

@@ -14,7 +14,7 @@ from facts.ad import AdGroupMember
 from lab.seed import BASE_DN
 from operations.ad import ad_group, ad_group_member
 from operations.converge import IF, OVERLAP
-from tests.oplab import OpLab, Run, directory_edit, fixtures, told
+from tests.oplab import OpLab, Run, Step, directory_edit, fixtures, told
 
 pytestmark = pytest.mark.slow
 
@@ -182,3 +182,37 @@ def test_a_group_that_hangs_on_a_condition_is_not_counted_for_its_member(quick: 
     # Where that hangs on a condition itself, nothing is known, and nothing refused.
     both = quick.deploy(made, (ad_group_member, {**member[1], "_if": lambda: False}), dry=True)
     assert (both.shown[1:], both.failed) == ((f"{text}, if its _if holds",), False)
+
+
+def test_a_member_that_an_operation_before_makes_is_shown_as_to_come(quick: OpLab) -> None:
+    dn = f"CN=New,CN=Users,{BASE_DN}"
+    made: Step = (ad_group, {"group": "New", "scope": "universal"})
+    names = ("new", r"CONTOSO\NEW", dn.lower())
+    wide, narrow = "Wide", "PhoneFactor Admins"
+    quick.run(ad_group, group=wide, scope="universal")
+    start = quick.state()
+    for name in names:
+        dry = quick.deploy(made, (ad_group_member, {"group": wide, "member": name}), dry=True)
+        assert dry.shown[1:] == (
+            "group New would be created, then: " + told(f"{name} in group {wide}", f"member: (absent) -> {dn}"),
+        )
+    for group, name, text in (
+        (
+            narrow,
+            "new",
+            f"{narrow} (CN={narrow},CN=Users,{BASE_DN}) is global; New ({dn}) is universal: a global group cannot hold it",
+        ),
+        (
+            wide,
+            r"FABRIKAM\new",
+            "no domain 'FABRIKAM' is in this forest, which has CONTOSO (contoso.com). Of another forest, write the SID",
+        ),
+        ("None", "new", "no new in contoso.com"),
+    ):
+        dry = quick.deploy(made, (ad_group_member, {"group": group, "member": name}), dry=True)
+        assert dry.failed
+        assert dry.shown[1].startswith(f"{name} in group {group}: {text}")
+    assert quick.state() == start
+    steps = (made, *((ad_group_member, {"group": wide, "member": name}) for name in names))
+    assert quick.deploy(*steps).writes == ("Edit-Directory",) * 2
+    assert quick.deploy(*steps) == Run()
