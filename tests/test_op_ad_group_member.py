@@ -213,6 +213,6 @@ def test_a_member_that_an_operation_before_makes_is_shown_as_to_come(quick: OpLa
         assert dry.failed
         assert dry.shown[1].startswith(f"{name} in group {group}: {text}")
     assert quick.state() == start
-    steps = (made, *((ad_group_member, {"group": wide, "member": name}) for name in names))
+    steps: list[Step] = [made, *((ad_group_member, {"group": wide, "member": name}) for name in names)]
     assert quick.deploy(*steps).writes == ("Edit-Directory",) * 2
     assert quick.deploy(*steps) == Run()
