@@ -28,6 +28,7 @@ from model.error import HostError
 SAID_NUMBERS: Final = re.compile(r" \(LDAP [0-9]+(, Windows [0-9A-F]+)?\)$")
 NOT_PASSED_ON: Final = 82  # facts/ad.md: the logon has no second hop
 NOT_AUTHENTICATED: Final = 0x4DC
+NOT_SERVED: Final = 0x800706BA  # facts/iis.md 3 k: the services of IIS do not run
 
 
 class ConnectorError(Exception):
@@ -196,6 +197,8 @@ def words(error: HostError) -> str:
         "timeout": " Run again to see what it is now.",
         "unknown": " What it is now is not known: run again, every operation compares first." if untouched else "",
     }.get(error.kind, "")
+    if error.hresult == NOT_SERVED:
+        hint = " Start both, run again."
     if error.ldap == NOT_PASSED_ON or (error.ldap, error.win32) == (1, NOT_AUTHENTICATED):
         hint += " Give directory_user and directory_password in its host data."
     why = SAID_NUMBERS.sub("", error.why.rstrip("."))

@@ -177,7 +177,8 @@ def _load(file: Path, where: str, problems: list[str]) -> dict[str, Any] | None:
 
 def _wrong_keys(data: Mapping[str, Any]) -> Iterator[str]:
     for key in data:
-        if not str(key).startswith(PREFIXES) and key not in OURS:
+        # With an underscore it is pyinfra's (`_timeout`), or of the file itself.
+        if not str(key).startswith((*PREFIXES, "_")) and key not in OURS:
             yield f"{key} {unknown(str(key), (*OURS, *(f'{prefix}...' for prefix in PREFIXES)))}"
     if not isinstance(restart := data.get("restart_mim", False), bool):
         yield f"restart_mim is {restart!r}, expected True or False"

@@ -68,7 +68,7 @@ class WinrmSettings(_Settings):
     mode: Literal["auto", "warm", "batch"] = "auto"
     """``warm``: one PowerShell for the whole run; ``batch``: one a call; ``auto``: warm, and batch where warm does not start"""
     read_only: bool = False
-    """refuse every verb that writes"""
+    """refuse every verb that writes; a dry run shows what would change all the same"""
 
     @model_validator(mode="before")
     @classmethod

@@ -150,6 +150,7 @@ def _journal(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    _refuse_for_old_machines(options)
     if options.detach:
         print(word := _detached(options))
         return 0 if word in {"started", "running"} else 1

@@ -121,18 +121,12 @@ def ad_group_member(
     what = f"{member} in group {group}"
 
     def plan(now: Membership) -> tuple[Change, ...]:
+        now = _member_to_come(now, member)
         require_account(now, accounts_only and present)
-        _raise_to_come(now, group, member, present)
-        if now.group is None and not now.problem:
-            if not present:
-                return ()
-            coming: Principal | None = host.connector_data.get(TO_COME, {}).get(group_id(group))
-            if coming is not None and now.member is not None and (reason := refusal(coming, now.member)):
-                raise PlanError(reason)
-            who = named(now.member) if now.member else member
-            text = f"there is no group {group} (asked {now.server})"
-            raise ParentMissingError(text, group_id(group), [Change("member", None, who)])
-        return plan_member(now, present=present)
+        told = not now.problem
+        if (told and now.group is not None) or now.member is None:
+            return plan_member(now, present=present)
+        return _once_there(now, group, now.member) if present else ()
 
     def noop(now: Membership) -> str:
         how = {
@@ -145,6 +139,8 @@ def ad_group_member(
 
     def check(now: Membership) -> str:
         try:
+            now = _member_to_come(now, member)
+            now = replace(now, problem="") if now.member is not None else now
             require_account(now, accounts_only and present)
             if now.group is None and not now.problem and present:
                 made = read(AdGroup, group=group)
@@ -172,16 +168,28 @@ def ad_group_member(
     )
 
 
-def _raise_to_come(now: Membership, group: str, member: str, present: bool) -> None:
-    """Raise ParentMissingError where the member is a group that an operation before this one makes. PlanError where this group could not hold it."""
+def _member_to_come(now: Membership, member: str) -> Membership:
+    """A membership whose member cannot be told, since it is a group that an operation before this one makes: with that group as its member."""
     groups: Mapping[str, Principal] = host.connector_data.get(TO_COME, {})
-    coming = next((one for one in groups.values() if means(member, one)), None)
-    into = now.group or groups.get(group_id(group))
-    if not present or not now.problem or coming is None or into is None:
-        return
-    if reason := refusal(into, coming):
+    coming = next((one for one in groups.values() if now.problem and means(member, one)), None)
+    return now if coming is None or now.member is not None else replace(now, member=coming)
+
+
+def _once_there(now: Membership, group: str, member: Principal) -> tuple[Change, ...]:
+    """
+    Where the group or its member is not there: what would be done once it is.
+
+    Raises ParentMissingError, and PlanError where the group that is to come could not hold it.
+    """
+    into = now.group or host.connector_data.get(TO_COME, {}).get(group_id(group))
+    if into is not None and (reason := refusal(into, member)):
         raise PlanError(reason)
-    raise ParentMissingError(now.problem, group_id(coming.sam_account_name), [Change("member", None, coming.dn)])
+    if into is None and now.problem:
+        raise PlanError(now.problem)
+    changes = [Change("member", None, named(member))]
+    if now.group is None:
+        raise ParentMissingError(f"there is no group {group} (asked {now.server})", group_id(group), changes)
+    raise ParentMissingError(now.problem, group_id(member.sam_account_name), changes)
 
 
 def _identity(member: Principal | None) -> str:

@@ -192,6 +192,11 @@ def written(thing: str, on: Host | None = None) -> bool:
     return thing in (on or host).connector_data.get(WRITTEN, {})
 
 
+def service_id(service: str) -> str:
+    """The id of a service for `announced` and `written`."""
+    return f"service:{service.casefold()}"
+
+
 def renewed(thing: str, after: str) -> bool:
     """Whether this run has changed the thing, in prepare would change it, and `after` not since then."""
     things = list(host.connector_data.get(WRITTEN if state.is_executing else ANNOUNCED, {}))

@@ -39,7 +39,7 @@ from model.iis import (
 from model.names import fold
 from model.secret import Secret
 from operations.arguments import checked
-from operations.converge import ParentMissingError, announced, converge, counted, require
+from operations.converge import ParentMissingError, announced, converge, counted, require, service_id
 from plans.iis import overridden, parent_of, plan_app_pool, plan_authentication, users_to_come, without_deeper
 from plans.iis_site import (
     WEB_CONFIG,
@@ -377,7 +377,7 @@ def _told(plan: Callable[[T], Plan]) -> Callable[[T], Sequence[Change]]:
 
 def _require_served(*, made: bool) -> None:
     """Raise PlanError where something is made and IIS does not run: it would not start, and its state not be read back (facts/iis.md 3 k)."""
-    if not made:
+    if not made or announced(service_id(W3SVC)):  # what an operation before this one makes of it is not known yet
         return
     now = read(WindowsService, service=W3SVC)
     if isinstance(now, Unread):

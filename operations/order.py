@@ -7,6 +7,7 @@ pyinfra orders operations by each host's own sequence alone: what is on line 60 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator, MutableMapping, Sequence
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -14,15 +15,15 @@ from weakref import WeakKeyDictionary
 import gevent
 from pyinfra import logger
 from pyinfra.api import Host, Inventory, StringCommand, operation
-from pyinfra.context import host, state
+from pyinfra.context import ctx_host, host, state
 
 from connectors.call import Refuse
 from operations.converge import halted, refuse
 
 PASSED: Final = "sections passed"  # key of pyinfra's free dict of a host
-TURNS: Final = "turns come to"  # the same, in prepare: names of servers
+TURNS: Final = "turns come to"  # the same, in prepare: how many of each server
 LOOK_S: Final = 0.02
-WAITING: Final[MutableMapping[Inventory, set[str]]] = WeakKeyDictionary()
+WAITING: Final[MutableMapping[Inventory, dict[str, Callable[[], list[str]]]]] = WeakKeyDictionary()
 
 
 @operation()
@@ -45,7 +46,8 @@ def section(*, unless: Callable[[], str] | None = None) -> Generator[StringComma
     if not state.is_executing:
         host.connector_data[PASSED] = _passed(host) + 1
         if unless is not None:
-            _gather(_behind)
+            mine = ctx_host.get()
+            _gather(lambda: _behind(mine))
     if halted():
         return
     if state.is_executing and (behind := _overtaken()):
@@ -71,16 +73,18 @@ def _gather(late: Callable[[], list[str]]) -> None:
 
     pyinfra prepares each host in a greenlet of its pool. Where nobody is left who could still come (`--parallel` has no room for the others, or
     a deploy calls a section for some hosts only) there is nothing to wait for; nor with the API, which takes one host after the other.
+
+    + late: the hosts that this one waits for. Whoever waits asks that of all who wait: one of them may be free to go on and only asleep
     """
     if not any(greenlet is gevent.getcurrent() for greenlet in state.pool):
         return
-    waiting = WAITING.setdefault(state.inventory, set())
-    waiting.add(host.name)
+    waiting = WAITING.setdefault(state.inventory, {})
+    waiting[host.name] = late
     try:
-        while (behind := late()) and len(waiting) < len(state.pool):
+        while (behind := late()) and (len(waiting) < len(state.pool) or not all(one() for one in waiting.values())):
             gevent.sleep(LOOK_S)
     finally:
-        waiting.discard(host.name)
+        del waiting[host.name]
     if behind:
         logger.warning(
             "%sprepared before %s: what is refused there is not known here. Give --parallel at least the number of hosts",
@@ -89,15 +93,15 @@ def _gather(late: Callable[[], list[str]]) -> None:
         )
 
 
-def _behind() -> list[str]:
+def _behind(one: Host) -> list[str]:
     """Active hosts that have not come as far in prepare as this one."""
-    return sorted(other.name for other in state.inventory.get_active_hosts() if _passed(other) < _passed(host))
+    return sorted(other.name for other in state.inventory.get_active_hosts() if _passed(other) < _passed(one))
 
 
-def _not_at(server: str, of: Sequence[str]) -> list[str]:
-    """Active ones of these hosts that have not come to the turn of a server in prepare."""
+def _not_at(server: str, of: Sequence[str], times: int) -> list[str]:
+    """Active ones of these hosts that have not come so many times to the turn of a server in prepare."""
     active = (other for other in state.inventory.get_active_hosts() if other.name in of)
-    return sorted(other.name for other in active if server not in other.connector_data.get(TURNS, set()))
+    return sorted(other.name for other in active if other.connector_data.get(TURNS, Counter())[server] < times)
 
 
 def _overtaken() -> str:
@@ -135,9 +139,10 @@ def turn(server: str, *, unless: Callable[[], str], after: Sequence[str] = ()) -
                 ...
     """
     if not state.is_executing:
-        host.connector_data.setdefault(TURNS, set()).add(server)
+        turns = host.connector_data.setdefault(TURNS, Counter())
+        turns[server] += 1  # of this loop, after those of loops before it
         if host.name == server:
-            _gather(lambda: _not_at(server, after))
+            _gather(lambda: _not_at(server, after, turns[server]))
     if halted():
         return
     if host.name == server and (reason := unless()):

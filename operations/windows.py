@@ -18,7 +18,19 @@ from model.change import Change, PlanError
 from model.files import file_id
 from model.windows import Service
 from operations.arguments import checked
-from operations.converge import announced, converge, halted, refuse, refused, renewed, require, uncounted, written
+from operations.converge import (
+    announced,
+    converge,
+    counted,
+    halted,
+    refuse,
+    refused,
+    renewed,
+    require,
+    service_id,
+    uncounted,
+    written,
+)
 from plans.windows import (
     Step,
     down_now,
@@ -136,13 +148,9 @@ def _converge(
         read=lambda: read(WindowsService, service=service),
         plan=plan,
         write=write,
-        thing=_id(service),
+        thing=service_id(service),
         noop=noop,
     )
-
-
-def _id(service: str) -> str:
-    return f"service:{service.casefold()}"
 
 
 class ServiceStep(HostCall):
@@ -239,7 +247,7 @@ def _unread(now: Service, reads: str, *, done: bool) -> str:
         text = "which an operation before this one writes if its _if holds: whether it restarts then is not known in a dry run"
         _say(f"service {now.service}", f"it reads {reads}, {text}")
     # An operation before this one gave it a process that knows the file as it is.
-    fresh = renewed(_id(now.service), after=file_id(reads))
+    fresh = renewed(service_id(now.service), after=file_id(reads))
     if now.state == "running" and not state.is_executing and not fresh and announced(file_id(reads)):
         return f"{reads} would be written"
     file = read(FileState, path=reads)
@@ -311,7 +319,7 @@ def not_restartable(service: str) -> str:
 
     A rolling operation on it stops at this host then.
     """
-    if reason := _not_restartable(service):
+    if (reason := _not_restartable(service)) and (state.is_executing or counted()):
         _marks(host)[service.casefold()] = reason
     return reason
 

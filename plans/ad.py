@@ -143,7 +143,7 @@ def refusal(group: Principal, member: Principal) -> str:
 
     The rules of Active Directory (facts/ad.md 3), told before the write: the server's own refusal is one number, and Samba refuses none of it.
     """
-    if member.guid and member.guid == group.guid:
+    if _once(member) == _once(group):
         return f"{group.title} cannot be a member of itself"
     same = member.domain == group.domain and not member.new
     foreign = member.kind == "foreign"
@@ -163,9 +163,14 @@ def refusal(group: Principal, member: Principal) -> str:
     return ""
 
 
+def _once(principal: Principal) -> str:
+    """What tells it from all others; of one to come that is its name."""
+    return principal.guid or principal.dn.casefold() or principal.sid
+
+
 def require_account(now: Membership, asked: bool) -> None:
     """Raise PlanError where that is asked and the member is something that nobody logs on with."""
-    if asked and now.member is not None and now.member.kind in NO_ACCOUNTS:
+    if asked and now.how not in {"direct", "primary"} and now.member is not None and now.member.kind in NO_ACCOUNTS:
         raise PlanError(f"{now.member.title} is a {now.member.kind}, expected an account")
 
 

@@ -97,6 +97,9 @@ def means(member: str, group: Principal) -> bool:
         group.domain.casefold(),
         group.domain.partition(".")[0].casefold(),
     }  # the NetBIOS name, where it is as usual
+    if name.form == "upn":  # the implicit one, which every account and group has
+        before, _, suffix = name.text.partition("@")
+        name = Name("domain", before, suffix)
     same = name.text.casefold() == group.sam_account_name.casefold()
     return same and name.form in {"name", "domain"} and name.domain.casefold() in domains
 

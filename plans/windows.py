@@ -42,7 +42,7 @@ def plan_service(service: Service, *, running: bool, restart: str = "") -> tuple
             f"service {service.service} is {service.state}: wait until it runs or is stopped, and run again"
         )
     if running and service.start == "disabled" and (service.state == STOPPED or restart):
-        raise PlanError(f"service {service.service} is disabled: enable it, or declare running=False")
+        raise PlanError(f"service {service.service} is disabled: enable it, run again")
     if running and service.state == STOPPED:
         return (Change("state", STOPPED, RUNNING),)
     between = [d for d in service.dependents if d.state not in {RUNNING, STOPPED}]
@@ -194,7 +194,14 @@ def require_build(products: Products, product: str, minimum: str, remedies: Mapp
         raise PlanError(
             f"{product!r} is installed more than once: {', '.join(found)}. Remove the one that is not used, run again"
         )
-    if version(found[0]) < version(minimum):
+    least = version(minimum)
+    try:
+        installed = version(found[0])
+    except PlanError as error:
+        raise PlanError(
+            f"{product} is installed, and its DisplayVersion is wrong: {error}. Repair it, run again"
+        ) from None
+    if installed < least:
         remedy = f": install {remedies[minimum]}" if minimum in remedies else ""
         raise PlanError(
             f"{product} is build {found[0]}, at least {minimum} is needed{remedy}. Nothing was written on this host"

@@ -705,6 +705,10 @@ def test_a_run_with_right_data_is_accepted_and_a_certificate_is_only_needed_wher
     check_run("mim01", BARE, ["all", "mim_servers"])
 
 
+def test_names_with_an_underscore_are_the_users_own() -> None:
+    check_run("mim01", {**BARE, "_timeout": 50, "_port": 9999}, ["mim_servers"])
+
+
 def test_a_host_that_is_in_none_of_the_groups_is_not_passed_over_in_silence() -> None:
     with pytest.raises(InventoryError) as error:
         check_groups({"mfa01": ["mfa_servers"], "mim01": ["mim_serverz", "ours"]})

@@ -296,7 +296,7 @@ def test_a_mim_server_that_could_not_restart_leaves_the_rest_untouched_in_the_dr
 ) -> None:
     with CliLab(tmp_path, hosts=TWO) as lab:
         first, second = lab.machine("mim01"), lab.machine("mim02")
-        why = "service FIMService is disabled: enable it, or declare running=False"
+        why = "service FIMService is disabled: enable it, run again"
         if written:
             why = f"service FIMService would have to restart: {why}"
         else:
@@ -311,6 +311,18 @@ def test_a_mim_server_that_could_not_restart_leaves_the_rest_untouched_in_the_dr
             assert (run.code, f"left untouched, since mim01 failed: {why}" in run.of("mim02")) == (1, True), run.text
             assert [line for line in run.of("mim02") if re.search(r": \d+ changes?$", line)] == []
         assert "mim02" not in changed(lab, since)
+
+
+def test_of_three_mim_servers_the_last_waits_for_both_in_a_dry_run(tmp_path: Path) -> None:
+    with CliLab(tmp_path, hosts={**TWO, "mim03": "mim"}) as lab:
+        second = lab.machine("mim02")
+        second.set_registry(FIM_KEY, dict(second.registry(FIM_KEY)) | {"Start": 4})
+        for _ in range(5):
+            run = lab.pyinfra("--dry")
+            heads = [line for line in run.lines if re.fullmatch(r"\[mim0\d\] .*: \d+ changes?", line)]
+            assert {line[:7] for line in heads} == {"[mim01]"}, run.text
+            assert any(line.startswith("left untouched, since mim02 failed: ") for line in run.of("mim03"))
+            assert "prepared before" not in run.text
 
 
 def test_mim_servers_go_in_the_order_of_the_inventory_each_as_a_whole(tmp_path: Path) -> None:
@@ -556,7 +568,7 @@ def test_where_the_mim_service_could_not_restart_its_settings_are_not_written_ei
     start = dict(machine.snapshot())
     text = (
         f"{MFA_SETTINGS}: service FIMService would have to restart: "
-        "service FIMService is disabled: enable it, or declare running=False"
+        "service FIMService is disabled: enable it, run again"
     )
     for argument in ("--dry", "-y"):
         run = lab.pyinfra(argument)

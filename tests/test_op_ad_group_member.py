@@ -169,6 +169,9 @@ def test_a_group_is_no_account(quick: OpLab) -> None:
             assert run.shown == (f"Domain Admins in group {GROUP}: {text}",)
     assert quick.run(ad_group_member, dry=True, group=GROUP, member="Domain Admins").failed is False
     assert quick.state() == start
+    # One that is in it already is nobody's business here: nothing is added.
+    assert quick.run(ad_group_member, group=GROUP, member="Domain Admins").failed is False
+    assert quick.run(ad_group_member, group=GROUP, member="Domain Admins", accounts_only=True) == Run()
 
 
 def test_a_group_that_hangs_on_a_condition_is_not_counted_for_its_member(quick: OpLab) -> None:
@@ -187,7 +190,7 @@ def test_a_group_that_hangs_on_a_condition_is_not_counted_for_its_member(quick: 
 def test_a_member_that_an_operation_before_makes_is_shown_as_to_come(quick: OpLab) -> None:
     dn = f"CN=New,CN=Users,{BASE_DN}"
     made: Step = (ad_group, {"group": "New", "scope": "universal"})
-    names = ("new", r"CONTOSO\NEW", dn.lower())
+    names = ("new", r"CONTOSO\NEW", "new@contoso.com", dn.lower())
     wide, narrow = "Wide", "PhoneFactor Admins"
     quick.run(ad_group, group=wide, scope="universal")
     start = quick.state()
@@ -212,6 +215,15 @@ def test_a_member_that_an_operation_before_makes_is_shown_as_to_come(quick: OpLa
         dry = quick.deploy(made, (ad_group_member, {"group": group, "member": name}), dry=True)
         assert dry.failed
         assert dry.shown[1].startswith(f"{name} in group {group}: {text}")
+    for more in ({"accounts_only": True}, {"accounts_only": True, "check_only": True}):
+        dry = quick.deploy(made, (ad_group_member, {"group": wide, "member": "new", **more}), dry=True)
+        assert (dry.shown[1], dry.failed) == (f"new in group {wide}: New ({dn}) is a group, expected an account", True)
+    for own in (made, (ad_group, {"group": "New"})):
+        dry = quick.deploy(own, (ad_group_member, {"group": "new", "member": "NEW"}), dry=True)
+        assert (dry.shown[1], dry.failed) == (f"NEW in group new: New ({dn}) cannot be a member of itself", True)
+    for more in ({"check_only": True}, {"present": False}):
+        dry = quick.deploy(made, (ad_group_member, {"group": wide, "member": "new", **more}), dry=True)
+        assert (dry.shown[1:], dry.failed) == ((), False)
     assert quick.state() == start
     steps: list[Step] = [made, *((ad_group_member, {"group": wide, "member": name}) for name in names)]
     assert quick.deploy(*steps).writes == ("Edit-Directory",) * 2

@@ -11,6 +11,7 @@ from lab.engine import Service
 from model.secret import Secret
 from operations.converge import IF
 from operations.iis import iis_app_pool, iis_site
+from operations.windows import windows_service
 from tests.oplab import OpLab, Run, Step, fixtures, told
 
 pytestmark = pytest.mark.slow
@@ -217,3 +218,12 @@ def test_nothing_is_made_while_iis_does_not_run(quick: OpLab) -> None:
         for dry in (True, False):
             assert quick.deploy(step, dry=dry) == Run((f"{what}: {down}",), failed=True)
     assert quick.state() == start
+
+
+def test_a_pool_is_made_in_the_run_that_starts_iis(quick: OpLab) -> None:
+    quick.machine().add_service(Service("W3SVC", r"C:\Windows\System32\inetsrv\w3svc.exe", running=False))
+    steps: tuple[Step, ...] = ((windows_service, {"service": "w3svc"}), (iis_app_pool, {"app_pool": "New"}))
+    dry = quick.deploy(*steps, dry=True)
+    assert dry.failed is False
+    assert quick.deploy(*steps) == Run(dry.shown, ("Set-ServiceState", "Edit-IisConfig"))
+    assert quick.deploy(*steps) == Run()

@@ -60,6 +60,10 @@ def test_a_product_that_is_absent_or_there_twice_is_named(quick: OpLab) -> None:
 
 def test_a_build_that_is_no_number_is_refused(quick: OpLab) -> None:
     quick.machine().set_registry(KEY, {"DisplayName": MIM_PRODUCT, "DisplayVersion": "four"})
-    assert (
-        both(quick, minimum=LEAST) == [Run(("'four' is no build, expected numbers like 4.5.202.0",), failed=True)] * 2
+    text = (
+        f"{MIM_PRODUCT} is installed, and its DisplayVersion is wrong: 'four' is no build, expected numbers like 4.5.202.0. "
+        "Repair it, run again"
     )
+    assert both(quick, minimum=LEAST) == [Run((text,), failed=True)] * 2
+    wrong = both(quick, minimum="4.x")
+    assert wrong == [Run(("'4.x' is no build, expected numbers like 4.5.202.0",), failed=True)] * 2

@@ -12,10 +12,13 @@ from typing import Final
 
 import pytest
 
+from lab.control import HOSTS
 from lab.seed import MFA_SETTINGS
 from tests.clilab import CliLab
 
 pytestmark = pytest.mark.slow
+
+FIM_KEY: Final = r"HKLM\SYSTEM\CurrentControlSet\Services\FIMService"
 
 DEPLOY: Final = r"""
 from pyinfra import host
@@ -94,3 +97,32 @@ def test_a_call_that_cannot_be_made_fails_its_host_alone(lab: CliLab) -> None:
         assert (done.code, "Traceback" in done.text) == (1, False)
         assert said.startswith("windows_service: timeout_s is 1.5, expected int")
     assert lab.machine("mfa01").service_state("W3SVC")[0] == "stopped"
+
+
+LOOPS: Final = """
+from pyinfra import host, inventory
+
+from operations.order import section, turn
+from operations.windows import stopped_by, windows_service
+
+section(name="first")
+servers = inventory.get_group("mim_servers") if "mim_servers" in host.groups else []
+names = [server.name for server in servers]
+for restart in host.loop([False, True]):
+    for server in host.loop(servers):
+        if before := names[: names.index(server.name)]:
+            turn(name="next", server=server.name, after=before, unless=lambda: stopped_by("FIMService"))
+        if server.name == host.name:
+            windows_service(name="restarted", service="FIMService", restart=restart, rolling=True, _serial=True)
+"""
+
+
+@pytest.mark.parametrize("option", ["--dry", "-y"])
+def test_in_a_second_loop_over_the_same_servers_the_turns_hold_too(tmp_path: Path, option: str) -> None:
+    with CliLab(tmp_path, hosts={**HOSTS, "mim02": "mim"}) as lab:
+        machine = lab.machine("mim01")
+        machine.set_registry(FIM_KEY, dict(machine.registry(FIM_KEY)) | {"Start": 4})
+        done = lab.pyinfra(option, deploy=deploy(lab, LOOPS))
+        why = "left untouched, since mim01 failed: service FIMService: service FIMService is disabled: enable it, run again"
+        changes = [line for line in done.of("mim02") if "1 change" in line]
+        assert (done.code, done.of("mim02").count(why), changes) == (1, 1, [])
