@@ -30,6 +30,7 @@ from model.iis import (
 )
 from model.names import fold
 from plans.iis_site import SHARED
+from plans.splice import NOT_XML
 
 MODULES: Final[
     Mapping[Scheme, str]
@@ -98,6 +99,9 @@ def _check_pool(now: AppPoolRead, wanted: WantedAppPool) -> None:
     if not name.strip() or set(name) & set(NOT_IN_POOL_NAMES) or len(name) > LONGEST_POOL_NAME:
         text = f"pool name {name!r}: expected up to {LONGEST_POOL_NAME} characters without {NOT_IN_POOL_NAMES}"
         raise PlanError(text)
+    for what, text in (("pool name", name), ("user", wanted.user or "")):
+        if NOT_XML.search(text):
+            raise PlanError(f"{what} {text!r} holds a character that no file of IIS can hold")
     if not RUNTIME.fullmatch(wanted.runtime_version or ""):
         raise PlanError(
             f"runtime_version is {wanted.runtime_version!r}, expected 'v4.0', 'v2.0' or '' for no managed code."

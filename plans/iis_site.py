@@ -30,6 +30,7 @@ from model.iis import (
 from model.names import fold
 from plans.bindings import parse, record_key, record_name
 from plans.iis_bindings import BindingPlan, Target, check_certificate, plan_bindings, target_of
+from plans.splice import NOT_XML
 
 NOT_IN_SITE_NAMES: Final = '\\/?;:@&=+$,|"<>'  # facts/iis.md 3 h
 NOT_IN_PATHS: Final = '"<>|?*:%'
@@ -149,6 +150,8 @@ def targets_of(wanted: WantedSite) -> tuple[Target, ...]:
     name = wanted.site
     if not name or name != name.strip() or set(name) & set(NOT_IN_SITE_NAMES):
         raise PlanError(f"site name {name!r}: expected a name without {NOT_IN_SITE_NAMES} and without blanks around it")
+    if NOT_XML.search(name):
+        raise PlanError(f"site name {name!r} holds a character that no file of IIS can hold")
     if wanted.path is not None:
         canonical_path(wanted.path)
     targets = tuple(target_of(one) for one in wanted.bindings)
@@ -169,7 +172,12 @@ def canonical_path(path: str) -> str:
     """A full Windows path with one spelling of its separators, as it is stored. Raises PlanError."""
     normal = ntpath.normpath(path.replace("/", "\\"))
     drive, rest = ntpath.splitdrive(normal)
-    bad = set(rest) & set(NOT_IN_PATHS) or normal.startswith(("\\\\.\\", "\\\\?\\"))
+    bad = (
+        set(rest) & set(NOT_IN_PATHS)
+        or re.search(r"[\x00-\x1f]", rest)
+        or NOT_XML.search(rest)
+        or normal.startswith(("\\\\.\\", "\\\\?\\"))
+    )
     if bad or not drive or not rest.startswith("\\") or path != path.strip():
         raise PlanError(f"path {path!r}: expected a full path such as C:\\inetpub\\x, without {NOT_IN_PATHS}")
     return normal

@@ -38,9 +38,8 @@ def plan_service(service: Service, *, running: bool, restart: str = "") -> tuple
     if not service.found:
         raise PlanError(f"there is no service {service.service!r} on this host. Is the product installed?")
     if service.state not in {RUNNING, STOPPED}:
-        raise PlanError(
-            f"service {service.service} is {service.state}: wait until it runs or is stopped, and run again"
-        )
+        todo = "resume or stop it" if service.state == "paused" else "wait until it runs or is stopped"
+        raise PlanError(f"service {service.service} is {service.state}: {todo}, and run again")
     if running and service.start == "disabled" and (service.state == STOPPED or restart):
         raise PlanError(f"service {service.service} is disabled: enable it, run again")
     if running and service.state == STOPPED:

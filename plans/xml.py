@@ -228,10 +228,11 @@ class _Children:
 
     def _refuse_second(self, names: Sequence[str]) -> None:
         """Raise PlanError where a name that would be added here stands elsewhere in the document."""
-        # Of a child in another namespace `one` says more.
-        for element in (one for one in self.document.elements if self.parent not in (one, one.getparent())):
+        for element in (one for one in self.document.elements if one is not self.parent):
             for name in names:
-                if self._alike(etree.QName(element).localname, local_name(name)):
+                # Of a child in another namespace `one` says more, where the name has no prefix.
+                told = ":" not in name and element.getparent() is self.parent
+                if not told and self._alike(etree.QName(element).localname, local_name(name)):
                     self._refuse_both(name, f"{self._placed(element)} is there")
         self._refuse_attributes(self.document.elements, names)
 

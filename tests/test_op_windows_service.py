@@ -6,6 +6,7 @@ What is compared is tests/test_plans_windows.py's; one host after the other is t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, Final
@@ -166,6 +167,19 @@ def test_a_restart_that_an_operation_before_makes_is_enough_for_a_file_of_before
     for is_dry in (True, False):
         run = quick.deploy(*steps, dry=is_dry)
         assert (run.failed, run.writes, "Set the clock or the file's time right" in run.shown[-1]) == (True, (), True)
+
+
+def test_a_file_restarts_a_service_once_where_nobody_can_tell_when_its_process_started(
+    quick: OpLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parse = WindowsService.parse
+    monkeypatch.setattr(WindowsService, "parse", lambda fact, answer: replace(parse(fact, answer), started_utc=None))
+    service = (windows_service, {"service": NAME, "reads": MFA_SETTINGS})
+    steps = ((xml_elements, {"file": MFA_SETTINGS, "clear": "LICENSE_KEY"}), service, service)
+    dry = quick.deploy(*steps, dry=True)
+    assert (len(dry.shown), dry.shown[2], dry.failed) == (3, f"{WHAT}: {OVERLAP}", False)
+    run = quick.deploy(*steps)
+    assert (run.writes, run.failed) == (("Copy-File", "Write-File", *RESTART), False)
 
 
 @pytest.mark.slow

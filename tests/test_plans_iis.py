@@ -180,6 +180,16 @@ POOL_REFUSALS: Final = {
         WantedAppPool("MIM MFASDK", user="u"),
         "identity is ApplicationPoolIdentity, user and password are for SpecificUser only.",
     ),
+    "a name with a control character": (
+        pool(),
+        WantedAppPool("P\x01"),
+        r"pool name 'P\x01' holds a character that no file of IIS can hold",
+    ),
+    "a user with a control character": (
+        pool(),
+        WantedAppPool("MIM MFASDK", identity="SpecificUser", user="u\uffff"),
+        r"user 'u\uffff' holds a character that no file of IIS can hold",
+    ),
     "a runtime without its v": (
         pool(),
         WantedAppPool("MIM MFASDK", runtime_version="4.0"),

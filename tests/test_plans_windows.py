@@ -184,6 +184,15 @@ def test_what_our_stop_left_behind_is_said_as_it_is_now() -> None:
     assert {state: down_now("X", state) for state in AFTER_OUR_STOP} == AFTER_OUR_STOP
 
 
+@pytest.mark.parametrize(
+    ("state", "todo"), [("paused", "resume or stop it"), ("start-pending", "wait until it runs or is stopped")]
+)
+def test_a_service_between_two_states_is_refused_with_what_ends_that(state: str, todo: str) -> None:
+    with pytest.raises(PlanError) as refused:
+        plan_service(replace(RUNS, state=state), running=True, restart="asked for")
+    assert str(refused.value) == f"service {RUNS.service} is {state}: {todo}, and run again"
+
+
 def test_dependents_that_could_not_be_put_back_are_refused_and_those_left_stopped_are_told() -> None:
     paused = replace(RUNS, dependents=(Dependent("near", "paused"),))
     with pytest.raises(PlanError, match="near is paused"):

@@ -593,6 +593,17 @@ def test_a_name_that_would_be_added_is_refused_where_it_stands_elsewhere(before:
     )
 
 
+def test_a_name_with_a_prefix_is_not_added_beside_one_without() -> None:
+    text = "<S xmlns:m='u'><m:LICENSE_KEY/><LOCMFA>false</LOCMFA></S>"
+    wanted = XmlWanted(
+        set={"m:LOCMFA": "true"}, clear=("m:LICENSE_KEY",), namespaces={"m": "u"}, refuse_elsewhere="say so"
+    )
+    with pytest.raises(
+        PlanError, match=r"^there is no m:LOCMFA below <S> on line 1, but <LOCMFA> on line 1 is there: "
+    ):
+        plan_elements(file(text), wanted)
+
+
 IN_ATTRIBUTE: Final[dict[str, tuple[str, dict[str, Any], str]]] = {
     "a key beside no text": (
         "<a>\n<LICENSE_KEY value='x'/></a>",
