@@ -39,9 +39,9 @@ def plan_service(service: Service, *, running: bool, restart: str = "") -> tuple
         raise PlanError(f"there is no service {service.service!r} on this host. Is the product installed?")
     if service.state not in {RUNNING, STOPPED}:
         todo = "resume or stop it" if service.state == "paused" else "wait until it runs or is stopped"
-        raise PlanError(f"service {service.service} is {service.state}: {todo}, and run again")
+        raise PlanError(f"it is {service.state}: {todo}, and run again")
     if running and service.start == "disabled" and (service.state == STOPPED or restart):
-        raise PlanError(f"service {service.service} is disabled: enable it, run again")
+        raise PlanError("it is disabled: enable it, run again")
     if running and service.state == STOPPED:
         return (Change("state", STOPPED, RUNNING),)
     between = [d for d in service.dependents if d.state not in {RUNNING, STOPPED}]
@@ -149,10 +149,12 @@ def down_now(service: str, state: str | None) -> str:
         return f"service {service} was stopped by this run and did not come up, and what it is now could not be read: look there, and run again"
     if state == RUNNING:
         return f"service {service} runs now all the same: run again"
-    return (
-        f"service {service} is {state} now: this run stopped it, and it did not come up. "
-        "Mend the reason and run again, which starts it, or start it by hand"
+    then = (
+        "run again, which starts it, or start it by hand"
+        if state == STOPPED
+        else "run again when it runs or is stopped"
     )
+    return f"service {service} is {state} now: this run stopped it, and it did not come up. Mend the reason and {then}"
 
 
 def older_than(service: Service, file: str, last_write_utc: str | None) -> str:

@@ -296,7 +296,7 @@ def test_a_mim_server_that_could_not_restart_leaves_the_rest_untouched_in_the_dr
 ) -> None:
     with CliLab(tmp_path, hosts=TWO) as lab:
         first, second = lab.machine("mim01"), lab.machine("mim02")
-        why = "service FIMService is disabled: enable it, run again"
+        why = "it is disabled: enable it, run again"
         if written:
             why = f"service FIMService would have to restart: {why}"
         else:
@@ -566,10 +566,7 @@ def test_where_the_mim_service_could_not_restart_its_settings_are_not_written_ei
     machine = lab.machine("mim01")
     machine.set_registry(FIM_KEY, dict(machine.registry(FIM_KEY)) | {"Start": 4})
     start = dict(machine.snapshot())
-    text = (
-        f"{MFA_SETTINGS}: service FIMService would have to restart: "
-        "service FIMService is disabled: enable it, run again"
-    )
+    text = f"{MFA_SETTINGS}: service FIMService would have to restart: it is disabled: enable it, run again"
     for argument in ("--dry", "-y"):
         run = lab.pyinfra(argument)
         assert (run.code, run.of("mim01").count(text), dict(machine.snapshot())) == (1, 1, start)

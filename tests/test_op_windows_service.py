@@ -354,7 +354,7 @@ def test_a_file_is_not_written_where_the_service_that_reads_it_could_not_restart
     machine.add_service(Service("Dis", r"C:\Dis\Dis.exe", depends_on=("Needed",), start="disabled", running=True))
     start = quick.state()
     why = {
-        "Off": "service Off is disabled: enable it, run again",
+        "Off": "it is disabled: enable it, run again",
         "Nothing": "there is no service 'Nothing' on this host. Is the product installed?",
         "Needed": "Dis depends on service Needed, runs, and is disabled: stopped, it would not start again",
     }
@@ -376,7 +376,7 @@ def test_a_file_is_not_written_where_the_service_that_reads_it_could_not_restart
 
 REFUSALS: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "absent": ({"service": "Nothing"}, "there is no service 'Nothing' on this host. Is the product installed?"),
-    "disabled": ({"service": "Off"}, "service Off is disabled: enable it, run again"),
+    "disabled": ({"service": "Off"}, "it is disabled: enable it, run again"),
     "rolling without one after the other": (
         {"service": NAME, "rolling": True},
         "rolling=True needs _serial=True beside it, or all hosts restart at once",

@@ -123,6 +123,6 @@ def test_in_a_second_loop_over_the_same_servers_the_turns_hold_too(tmp_path: Pat
         machine = lab.machine("mim01")
         machine.set_registry(FIM_KEY, dict(machine.registry(FIM_KEY)) | {"Start": 4})
         done = lab.pyinfra(option, deploy=deploy(lab, LOOPS))
-        why = "left untouched, since mim01 failed: service FIMService: service FIMService is disabled: enable it, run again"
+        why = "left untouched, since mim01 failed: service FIMService: it is disabled: enable it, run again"
         changes = [line for line in done.of("mim02") if "1 change" in line]
         assert (done.code, done.of("mim02").count(why), changes) == (1, 1, [])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.change import Change, PlanError
-from model.windows import Dependent, Product, Products, Service
+from model.windows import Dependent, Product, Products, Service, State
 from plans.windows import (
     Step,
     down_now,
@@ -100,8 +100,8 @@ def test_a_reason_to_restart_has_no_effect_on_a_stopped_service_but_to_start_it(
 
 REFUSED = {
     "absent": (Service(found=False, service="X"), "there is no service 'X'"),
-    "between states": (replace(RUNS, state="stop-pending"), "service FIMService is stop-pending"),
-    "disabled": (replace(STOPPED, start="disabled"), "service FIMService is disabled"),
+    "between states": (replace(RUNS, state="stop-pending"), "it is stop-pending"),
+    "disabled": (replace(STOPPED, start="disabled"), "it is disabled"),
 }
 
 
@@ -169,12 +169,10 @@ def test_after_a_failed_step_the_dependents_that_were_stopped_come_back_nearest_
     assert [still_down(wanted[:number]) for number in (3, 6)] == [["far", "near", "FIMService"], []]
 
 
-NOT_UP = (
-    "this run stopped it, and it did not come up. Mend the reason and run again, which starts it, or start it by hand"
-)
+NOT_UP = "this run stopped it, and it did not come up. Mend the reason and"
 AFTER_OUR_STOP = {
-    "stopped": f"service X is stopped now: {NOT_UP}",
-    "start-pending": f"service X is start-pending now: {NOT_UP}",
+    "stopped": f"service X is stopped now: {NOT_UP} run again, which starts it, or start it by hand",
+    "start-pending": f"service X is start-pending now: {NOT_UP} run again when it runs or is stopped",
     "running": "service X runs now all the same: run again",
     None: "service X was stopped by this run and did not come up, and what it is now could not be read: look there, and run again",
 }
@@ -187,10 +185,10 @@ def test_what_our_stop_left_behind_is_said_as_it_is_now() -> None:
 @pytest.mark.parametrize(
     ("state", "todo"), [("paused", "resume or stop it"), ("start-pending", "wait until it runs or is stopped")]
 )
-def test_a_service_between_two_states_is_refused_with_what_ends_that(state: str, todo: str) -> None:
+def test_a_service_between_two_states_is_refused_with_what_ends_that(state: State, todo: str) -> None:
     with pytest.raises(PlanError) as refused:
         plan_service(replace(RUNS, state=state), running=True, restart="asked for")
-    assert str(refused.value) == f"service {RUNS.service} is {state}: {todo}, and run again"
+    assert str(refused.value) == f"it is {state}: {todo}, and run again"
 
 
 def test_dependents_that_could_not_be_put_back_are_refused_and_those_left_stopped_are_told() -> None:
