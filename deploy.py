@@ -5,6 +5,7 @@ One named operation a step. Which hosts: the groups domain_controllers, mfa_serv
 The page's steps 1 to 3 (download, activation, installation) and the import of the account are done by hand; so is the way back, by the backup.
 """
 
+from functools import partial
 from typing import Any, TypeAlias
 
 from pyinfra import host, inventory
@@ -70,9 +71,8 @@ mim_servers = inventory.get_group("mim_servers", default=[]) if is_mim else []
 names = [server.name for server in mim_servers]
 for server in host.loop(mim_servers):  # one after the other: the first that does not come up leaves the rest untouched
     if before := names[: names.index(server.name)]:
-        turn(
-            name="The next MIM server", server=server.name, after=before, unless=lambda: stopped_by(wanted.mim.service)
-        )
+        stopped = partial(stopped_by, wanted.mim.service, before)
+        turn(name="The next MIM server", server=server.name, after=before, unless=stopped)
     if server.name != host.name:
         continue
 

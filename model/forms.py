@@ -18,6 +18,7 @@ NOT_IN_SITE_NAMES: Final = '\\/?;:@&=+$,|"<>'  # facts/iis.md 3 h
 NOT_IN_POOL_NAMES: Final = '|<>&\\"/[]+=;:,?*@'  # the validator applicationPoolName of IIS's schema
 LONGEST_POOL_NAME: Final = 64
 NOT_IN_GROUP_NAMES: Final = '"/\\[]:;|=,+*?<>'  # of a sAMAccountName
+BUILT_IN: Final = ("builtin", "nt authority", "nt-autorität", "nt service")  # before a backslash: no domains
 LONGEST_GROUP_NAME: Final = 64  # of the cn that a new group is made with
 
 _DRIVE_PATH: Final = re.compile(r"[A-Za-z]:[\\/][^\"<>|?*:\x00-\x1f]*")
@@ -161,6 +162,8 @@ def check_domain_account(name: str) -> None:
     check_account(name)
     if re.match(r"S-[0-9]+-", name.strip(), re.IGNORECASE) and not is_of_a_domain(name.strip()):
         raise ValueError("expected an account of a domain, whose SID begins with S-1-5-21-")
+    if name.strip().casefold().partition("\\")[0] in BUILT_IN and "\\" in name:
+        raise ValueError("expected an account of a domain, not one that is built into Windows")
 
 
 def is_of_a_domain(sid: str) -> bool:

@@ -21,7 +21,7 @@ from connectors.call import Refuse
 from operations.converge import halted, refuse
 
 PASSED: Final = "sections passed"  # key of pyinfra's free dict of a host
-TURNS: Final = "turns come to"  # the same, in prepare: how many of each server
+TURNS: Final = "turns come to"  # the same, in prepare: how many of each server, after the same ones
 LOOK_S: Final = 0.02
 WAITING: Final[MutableMapping[Inventory, dict[str, Callable[[], list[str]]]]] = WeakKeyDictionary()
 
@@ -98,10 +98,10 @@ def _behind(one: Host) -> list[str]:
     return sorted(other.name for other in state.inventory.get_active_hosts() if _passed(other) < _passed(one))
 
 
-def _not_at(server: str, of: Sequence[str], times: int) -> list[str]:
-    """Active ones of these hosts that have not come so many times to the turn of a server in prepare."""
-    active = (other for other in state.inventory.get_active_hosts() if other.name in of)
-    return sorted(other.name for other in active if other.connector_data.get(TURNS, Counter())[server] < times)
+def _not_at(spot: tuple[str, ...], times: int) -> list[str]:
+    """Active ones of the hosts before a server that have not come so many times to its turn in prepare."""
+    active = (other for other in state.inventory.get_active_hosts() if other.name in spot[1:])
+    return sorted(other.name for other in active if other.connector_data.get(TURNS, Counter())[spot] < times)
 
 
 def _overtaken() -> str:
@@ -133,16 +133,17 @@ def turn(server: str, *, unless: Callable[[], str], after: Sequence[str] = ()) -
     .. code:: python
 
         for server in host.loop(servers):
-            if server is not servers[0]:
-                turn(name="The next MIM server", server=server.name, after=before, unless=lambda: stopped_by("FIMService"))
+            if before := names[: names.index(server.name)]:
+                turn(name="The next MIM server", server=server.name, after=before, unless=partial(stopped_by, "FIMService", before))
             if server.name == host.name:
                 ...
     """
     if not state.is_executing:
         turns = host.connector_data.setdefault(TURNS, Counter())
-        turns[server] += 1  # of this loop, after those of loops before it
+        spot = (server, *after)
+        turns[spot] += 1  # of this loop, after those of loops before it over the same servers
         if host.name == server:
-            _gather(lambda: _not_at(server, after, turns[server]))
+            _gather(lambda: _not_at(spot, turns[spot]))
     if halted():
         return
     if host.name == server and (reason := unless()):

@@ -71,7 +71,8 @@ def windows_service(
     + reads: full path of a file that it reads when it starts: it is restarted when its process is older than the file's last write
     + because: called when the operation runs; a reason to restart, or ""
     + hint: called where nothing is to be done; a line that is then shown, once a run
-    + rolling: stop at the first host where it fails, the remaining ones stay untouched and say why; needs ``_serial=True``
+    + rolling: stop at the first host where it fails, the remaining ones stay untouched and say why; needs ``_serial=True``. A dry run, which reads
+      all hosts side by side, knows of that where `turn` stands before it
     + timeout_s: seconds to wait for each state
 
     Services that depend on it and run are stopped before and run again afterwards; what did not run stays as it is. The dry run names them. They are
@@ -336,9 +337,14 @@ def _not_restartable(service: str) -> str:
     return ""
 
 
-def stopped_by(service: str) -> str:
-    """Why this host is to be left alone: a rolling restart of the service failed on another one in this run; "" where none did."""
-    failed = {other.name: _marks(other).get(service.casefold()) for other in state.inventory if other.name != host.name}
+def stopped_by(service: str, before: Sequence[str] | None = None) -> str:
+    """
+    Why this host is to be left alone: a rolling restart of the service failed on another one in this run; "" where none did.
+
+    + before: names of the hosts that are asked, those before this one; None: all others
+    """
+    asked = [other for other in state.inventory if other.name != host.name and (before is None or other.name in before)]
+    failed = {other.name: _marks(other).get(service.casefold()) for other in asked}
     return next((f"left untouched, since {name} failed: {why}" for name, why in failed.items() if why), "")
 
 
@@ -349,6 +355,10 @@ def _mark_failed(of: Host, service: str, why: str) -> None:
 
 
 def _marks(of: Host) -> dict[str, str]:
-    """Why the rolling operations of this run have not ended well on a host, by the service in small letters."""
-    marks: dict[str, str] = of.connector_data.setdefault(ROLLING, {})
-    return marks
+    """
+    Why the rolling operations of this run have not ended well on a host, by the service in small letters.
+
+    Those of prepare are of prepare alone: which host comes first is known only where it runs.
+    """
+    marks: dict[bool, dict[str, str]] = of.connector_data.setdefault(ROLLING, {})
+    return marks.setdefault(state.is_executing, {})

@@ -15,6 +15,7 @@ from typing import Final, Literal, NoReturn, TypeAlias
 
 from model.change import PlanError
 from model.directory import Domain, Group, How, Membership, Principal
+from model.forms import BUILT_IN
 from plans.directory_entry import Ask, Entry, Reply, Root, Search, domain_of, domains_of, principal
 from plans.ldap import dn_value, filter_value, guid_to_bytes, guid_to_text, parse_dn, sid_to_bytes, sid_to_text
 
@@ -33,7 +34,6 @@ PRINCIPAL: Final = (
 DOMAINS: Final = "(&(objectClass=crossRef)(systemFlags:1.2.840.113556.1.4.803:=2))"
 CHAIN: Final = "1.2.840.113556.1.4.1941"
 CANDIDATES: Final = 20  # enough for a message; more than one is an error anyway
-NOT_IN_PARTITIONS: Final = ("builtin", "nt authority", "nt-autorität")
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,7 @@ def _in_domain(name: Name, root: Root, domains: Sequence[Domain], reply: Reply) 
     domain = next((one for one in domains if wanted in (one.netbios.lower(), one.dns)), None)
     if domain is None:
         known = ", ".join(f"{one.netbios} ({one.dns})" for one in domains)
-        if wanted in NOT_IN_PARTITIONS:
+        if wanted in BUILT_IN:
             raise _UnresolvedError(f"{name.domain}\\{name.text} is built in: write its SID instead")
         raise _UnresolvedError(
             f"no domain {name.domain!r} is in this forest, which has {known}. Of another forest, write the SID"

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 import runpy
+import subprocess
+import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -127,6 +129,16 @@ class CliLab(AbstractContextManager["CliLab"]):
         code, *outputs = ready_pyinfra.run(words, kept, TIMEOUT_S)
         out, err = (COLOURS.sub("", data.decode()) for data in outputs)
         return Done(code, out, err)
+
+    def asked(self, deploy: str = "deploy.py") -> Done:
+        """The same without an option: pyinfra shows the plan and asks, and somebody presses Enter."""
+        words = [str(Path(sys.executable).with_name("pyinfra")), str(self.folder / "site.py"), deploy]
+        kept = {**os.environ, "PYINFRA_PROGRESS": "off", "PYTHONPATH": str(TREE)}
+        done = subprocess.run(  # noqa: S603 - our own program
+            words, cwd=TREE, env=kept, input=b"\n", capture_output=True, check=False, timeout=TIMEOUT_S
+        )
+        out, err = (COLOURS.sub("", data.decode()) for data in (done.stdout, done.stderr))
+        return Done(done.returncode, out, err)
 
     def changes(self, since: int) -> list[tuple[str, StateChange]]:
         """What the lab's journal holds after a mark, by host."""

@@ -313,6 +313,17 @@ def test_a_mim_server_that_could_not_restart_leaves_the_rest_untouched_in_the_dr
         assert "mim02" not in changed(lab, since)
 
 
+def test_a_run_that_asks_first_restarts_the_servers_before_the_one_that_could_not(tmp_path: Path) -> None:
+    """What prepare found at a later server holds nobody back who comes before it."""
+    with CliLab(tmp_path, hosts=TWO) as lab:
+        second = lab.machine("mim02")
+        second.set_registry(FIM_KEY, dict(second.registry(FIM_KEY)) | {"Start": 4})
+        since = lab.lab.mark()
+        run = lab.asked()
+        assert changed(lab, since) == {host: sorted(names) for host, names in CHANGED.items()}, run.text
+        assert (run.code, "left untouched" in run.text) == (1, False)
+
+
 def test_of_three_mim_servers_the_last_waits_for_both_in_a_dry_run(tmp_path: Path) -> None:
     with CliLab(tmp_path, hosts={**TWO, "mim03": "mim"}) as lab:
         second = lab.machine("mim02")

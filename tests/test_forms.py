@@ -120,6 +120,9 @@ def test_a_slash_is_part_of_a_distinguished_name_alone(name: str, accepted: bool
         ("s-1mim", True),
         ("s-01@contoso.com", True),
         ("mim$", True),
+        (r"BUILTIN\Administrators", False),
+        (r"nt service\mim", False),
+        (r"CONTOSO\builtin", True),
     ],
 )
 def test_a_service_account_is_of_a_domain_where_a_sid_tells_that(name: str, accepted: bool) -> None:
