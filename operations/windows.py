@@ -71,8 +71,8 @@ def windows_service(
     + reads: full path of a file that it reads when it starts: it is restarted when its process is older than the file's last write
     + because: called when the operation runs; a reason to restart, or ""
     + hint: called where nothing is to be done; a line that is then shown, once a run
-    + rolling: stop at the first host where it fails, the remaining ones stay untouched and say why; needs ``_serial=True``. A dry run, which reads
-      all hosts side by side, knows of that where `turn` stands before it
+    + rolling: stop at the first host where it fails, the remaining ones stay untouched and say why; needs ``_serial=True``. What is refused before
+      anything runs (in a dry run, and in a run that asks first) stops the hosts behind it only where `turn` stands before them
     + timeout_s: seconds to wait for each state
 
     Services that depend on it and run are stopped before and run again afterwards; what did not run stays as it is. The dry run names them. They are
@@ -341,10 +341,14 @@ def stopped_by(service: str, before: Sequence[str] | None = None) -> str:
     """
     Why this host is to be left alone: a rolling restart of the service failed on another one in this run; "" where none did.
 
-    + before: names of the hosts that are asked, those before this one; None: all others
+    + before: names of the hosts that are asked, those before this one: of these what prepare found counts while executing, too. None: all others
     """
     asked = [other for other in state.inventory if other.name != host.name and (before is None or other.name in before)]
-    failed = {other.name: _marks(other).get(service.casefold()) for other in asked}
+    phases = {state.is_executing} if before is None else {False, state.is_executing}
+    failed = {
+        other.name: next((why for phase in phases if (why := _marks(other, phase).get(service.casefold()))), "")
+        for other in asked
+    }
     return next((f"left untouched, since {name} failed: {why}" for name, why in failed.items() if why), "")
 
 
@@ -354,11 +358,13 @@ def _mark_failed(of: Host, service: str, why: str) -> None:
         _marks(of)[service.casefold()] = why
 
 
-def _marks(of: Host) -> dict[str, str]:
+def _marks(of: Host, executing: bool | None = None) -> dict[str, str]:
     """
     Why the rolling operations of this run have not ended well on a host, by the service in small letters.
 
-    Those of prepare are of prepare alone: which host comes first is known only where it runs.
+    Those of prepare are kept apart: which host comes first is known only where they run.
+
+    + executing: of which of the two; None is the one that it is
     """
     marks: dict[bool, dict[str, str]] = of.connector_data.setdefault(ROLLING, {})
-    return marks.setdefault(state.is_executing, {})
+    return marks.setdefault(state.is_executing if executing is None else executing, {})

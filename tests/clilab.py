@@ -130,9 +130,9 @@ class CliLab(AbstractContextManager["CliLab"]):
         out, err = (COLOURS.sub("", data.decode()) for data in outputs)
         return Done(code, out, err)
 
-    def asked(self, deploy: str = "deploy.py") -> Done:
+    def asked(self, deploy: str = "deploy.py", *arguments: str) -> Done:
         """The same without an option: pyinfra shows the plan and asks, and somebody presses Enter."""
-        words = [str(Path(sys.executable).with_name("pyinfra")), str(self.folder / "site.py"), deploy]
+        words = [str(Path(sys.executable).with_name("pyinfra")), str(self.folder / "site.py"), deploy, *arguments]
         kept = {**os.environ, "PYINFRA_PROGRESS": "off", "PYTHONPATH": str(TREE)}
         done = subprocess.run(  # noqa: S603 - our own program
             words, cwd=TREE, env=kept, input=b"\n", capture_output=True, check=False, timeout=TIMEOUT_S

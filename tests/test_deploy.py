@@ -324,6 +324,16 @@ def test_a_run_that_asks_first_restarts_the_servers_before_the_one_that_could_no
         assert (run.code, "left untouched" in run.text) == (1, False)
 
 
+def test_a_server_that_was_prepared_too_early_is_left_alone_when_the_run_begins(tmp_path: Path) -> None:
+    """With less room than hosts pyinfra prepares a later one first: what is found of the one before it counts in the run."""
+    with CliLab(tmp_path, hosts={**TWO, "mim03": "mim"}) as lab:
+        first = lab.machine("mim01")
+        first.set_registry(FIM_KEY, dict(first.registry(FIM_KEY)) | {"Start": 4})
+        since = lab.lab.mark()
+        run = lab.asked("deploy.py", "--parallel", "1")
+        assert (run.code, {host for host in changed(lab, since) if host.startswith("mim")}) == (1, set()), run.text
+
+
 def test_of_three_mim_servers_the_last_waits_for_both_in_a_dry_run(tmp_path: Path) -> None:
     with CliLab(tmp_path, hosts={**TWO, "mim03": "mim"}) as lab:
         second = lab.machine("mim02")
